@@ -1,0 +1,478 @@
+"""Case, requirement and profile files: strict YAML to frozen values.
+
+The one place that reads the library from disk. Refuses unknown words, duplicate keys, values that YAML would turn
+into something else than the text that is written, and data that contradicts itself; every error names file, line,
+column, rule and remedy. Does not know how a case is played.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import yaml
+
+from conformance.placeholders import names_in
+from conformance.vocabulary import (
+    CEILING,
+    STRENGTH,
+    BodySpec,
+    Case,
+    CaseError,
+    Check,
+    Level,
+    Profile,
+    RequestTemplate,
+    Requirement,
+    Stage,
+    Step,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from jsonschema.protocols import Validator
+
+LIBRARY_ROOT = Path(__file__).resolve().parent.parent / "cases"
+RELATIONS = ("equals", "differs", "matches", "one_of", "present", "absent", "unique", "http_date")
+GIVEN_PLACEHOLDERS = frozenset({"bucket", "fresh", "host", "date", "authorization", "length", "access_key", "region"})
+_STAGES: tuple[tuple[str, Stage], ...] = (("setup", "setup"), ("control", "control"), ("steps", "step"))
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
+_YAML11 = yaml.resolver.Resolver.yaml_implicit_resolvers
+
+_Base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+type Place = tuple[str | int, ...]
+
+
+@dataclass(slots=True)
+class Document:
+    """A parsed file: its value, and line and column of every place in it."""
+
+    file: str
+    value: Any
+    marks: dict[Place, tuple[int, int]]
+
+    def at(self, place: Iterable[str | int]) -> str:
+        """``file:line:column`` of a place, or of the nearest place that encloses it."""
+        path = tuple(place)
+        while path not in self.marks:
+            path = path[:-1]
+        line, column = self.marks[path]
+        return f"{self.file}:{line}:{column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Everything under ``cases/``: clauses, profiles, cases and the shapes their expectations name."""
+
+    requirements: Mapping[str, Requirement]
+    sections: Mapping[str, tuple[str, ...]]
+    informative: Mapping[str, Mapping[str, tuple[str, ...]]]
+    profiles: Mapping[str, Profile]
+    cases: tuple[Case, ...]
+    shapes: Mapping[str, str]
+    digest: str
+    pages: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse(text: str, file: str) -> Document:
+    """One YAML document, strictly.
+
+    :raises CaseError: not YAML, a key twice, or a plain scalar that YAML 1.1 or 1.2 readers take for another type.
+    """
+    loader = _Base(text)
+    try:
+        node = loader.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise CaseError(f"{file}:{line}:{column}: not YAML: {error.problem}") from error
+    finally:
+        loader.dispose()
+    if node is None:
+        raise CaseError(f"{file}:1:1: the file is empty")
+    document = Document(file, None, {})
+    document.value = _build(node, (), document)
+    return document
+
+
+def _build(node: yaml.Node, place: Place, document: Document) -> Any:  # noqa: ANN401 - a YAML value
+    document.marks[place] = (node.start_mark.line + 1, node.start_mark.column + 1)
+    if isinstance(node, yaml.MappingNode):
+        return _build_mapping(node, place, document)
+    if isinstance(node, yaml.SequenceNode):
+        return [_build(child, (*place, index), document) for index, child in enumerate(node.value)]
+    return _build_scalar(cast("yaml.ScalarNode", node), place, document)
+
+
+def _build_mapping(node: yaml.MappingNode, place: Place, document: Document) -> dict[str, Any]:
+    built: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key = str(key_node.value)
+        document.marks[(*place, key)] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+        if key in built:
+            raise CaseError(f"{document.at((*place, key))}: key {key!r} stands twice in one mapping; keep one of them")
+        value = _build(value_node, (*place, key), document)
+        document.marks[(*place, key)] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+        built[key] = value
+    return built
+
+
+def _build_scalar(node: yaml.ScalarNode, place: Place, document: Document) -> str | int | bool:
+    text = str(node.value)
+    if node.style is not None:
+        return text
+    if text in {"true", "false"}:
+        return text == "true"
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    kind = next((tag for tag, shape in _YAML11.get(text[:1], ()) if shape.match(text)), None)
+    if kind is not None:
+        name = str(kind).rpartition(":")[2]
+        raise CaseError(f"{document.at(place)}: {text or 'an empty value'} reads as a {name} to YAML; write it in quotes")
+    return text
+
+
+class SchemaCheck:
+    """A kept validator for one schema, with errors in the words of a case writer."""
+
+    def __init__(self, schema_file: Path) -> None:
+        from jsonschema import Draft202012Validator  # noqa: PLC0415 - 60 ms that `--help` need not pay
+
+        self.schema: dict[str, Any] = json.loads(schema_file.read_text("utf-8"))
+        self.validator: Validator = Draft202012Validator(self.schema)
+
+    def errors(self, document: Document) -> Iterator[str]:
+        """One line for each thing wrong, in file order."""
+        found = sorted(self.validator.iter_errors(document.value), key=lambda error: list(map(str, error.absolute_path)))
+        for error in found:
+            yield from self._explain(error, document)
+
+    def _explain(self, error: Any, document: Document) -> Iterator[str]:  # noqa: ANN401 - jsonschema's error
+        place = tuple(error.absolute_path)
+        where = "/".join(map(str, place)) or "the file"
+        if error.validator == "additionalProperties":
+            known = list(error.schema.get("properties", ()))
+            for word in (key for key in error.instance if key not in known):
+                near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+                hint = f"; did you mean {near[0]!r}?" if near else f"; known words: {', '.join(known)}"
+                yield f"{document.at((*place, word))}: unknown word {word!r} in {where}{hint}"
+        elif error.validator == "type" and error.validator_value == "string":
+            yield f"{document.at(place)}: {where} is {json.dumps(error.instance)}, not a string; write it in quotes"
+        elif error.validator == "required":
+            missing = [word for word in error.validator_value if word not in error.instance]
+            yield f"{document.at(place)}: {where} lacks the word {', '.join(map(repr, missing))}"
+        elif error.validator == "minItems" and place and place[-1] == "expect":
+            yield f"{document.at(place)}: {where} is empty; a step states at least one expectation"
+        elif error.validator == "oneOf":
+            options = [" + ".join(option["required"]) for option in error.validator_value if "required" in option]
+            yield f"{document.at(place)}: {where} needs exactly one of: {', '.join(options)}"
+        else:
+            yield f"{document.at(place)}: {where}: {error.message[:300]}"
+
+
+def load_library(root: Path = LIBRARY_ROOT) -> Library:
+    """Read and check the whole library.
+
+    :raises CaseError: one line for each thing wrong, ``file:line:column: rule and remedy``.
+    """
+    digest = hashlib.sha256()
+    files: dict[str, list[Document]] = {"requirements": [], "profiles": [], "cases": [], "shapes": []}
+    problems: list[str] = []
+    for path in sorted(root.rglob("*.yaml")):
+        relative = path.relative_to(root)
+        text = path.read_text("utf-8")
+        digest.update(f"{relative.as_posix()}\0{text}\0".encode())
+        kind = _kind_of(relative)
+        if kind is None:
+            continue
+        try:
+            files[kind].append(parse(text, f"cases/{relative.as_posix()}"))
+        except CaseError as error:
+            problems.append(str(error))
+    problems += _schema_problems(root, files)
+    if problems:
+        raise CaseError("\n".join(problems))
+    requirements = _requirements(files["requirements"], problems)
+    profiles = _profiles(files["profiles"], requirements, problems)
+    shapes = {name: shape for document in files["shapes"] for name, shape in document.value.items()}
+    cases = _cases(files["cases"], requirements, shapes, problems)
+    if problems:
+        raise CaseError("\n".join(problems))
+    return Library(
+        requirements=requirements,
+        sections={document.value["page"]: tuple(document.value.get("sections", ())) for document in files["requirements"]},
+        informative={
+            document.value["page"]: {
+                f"informative {number}": tuple(record["claims"])
+                for number, record in enumerate(document.value.get("informative", ()), 1)
+            }
+            for document in files["requirements"]
+        },
+        profiles=profiles,
+        cases=cases,
+        shapes=shapes,
+        digest=digest.hexdigest(),
+        pages={document.value["page"]: document.value["title"] for document in files["requirements"]},
+    )
+
+
+def _kind_of(relative: Path) -> str | None:
+    if relative.name == "shapes.yaml":
+        return "shapes"
+    folder = relative.parts[0]
+    return {"requirements": "requirements", "profiles": "profiles", "signing": None}.get(folder, "cases")
+
+
+def _schema_problems(root: Path, files: Mapping[str, list[Document]]) -> list[str]:
+    schemas = {"requirements": "requirements.schema.json", "profiles": "profile.schema.json", "cases": "case.schema.json"}
+    return [
+        line
+        for kind, schema in schemas.items()
+        for check in [SchemaCheck(root / schema)]
+        for document in files[kind]
+        for line in check.errors(document)
+    ]
+
+
+def _requirements(documents: list[Document], problems: list[str]) -> dict[str, Requirement]:
+    found: dict[str, Requirement] = {}
+    for document in documents:
+        for index, clause in enumerate(document.value["clauses"]):
+            if clause["id"] in found:
+                problems.append(f"{document.at(('clauses', index, 'id'))}: clause id {clause['id']} is used twice")
+            found[clause["id"]] = Requirement(
+                id=clause["id"],
+                page=document.value["page"],
+                section=clause["place"]["section"],
+                ordinal=clause["place"]["ordinal"],
+                says=clause["says"],
+                level=clause["level"],
+                decided_by=clause["decided"]["by"],
+                decided_why=clause["decided"]["why"],
+                observable=clause["observable"],
+                causes=clause["causes"],
+                consequence=clause["consequence"],
+                fix=clause["fix"],
+                unobservable=clause.get("unobservable"),
+                claims=tuple(clause.get("claims", ())),
+                errata=tuple(clause.get("errata", ())),
+                untested=clause.get("untested"),
+            )
+    return found
+
+
+def _profiles(
+    documents: list[Document], requirements: Mapping[str, Requirement], problems: list[str]
+) -> dict[str, Profile]:
+    found: dict[str, Profile] = {}
+    for document in documents:
+        value = document.value
+        problems += [
+            f"{document.at(('clauses', index))}: unknown clause {clause}{_nearest(clause, requirements)}"
+            for index, clause in enumerate(value["clauses"])
+            if clause not in requirements
+        ]
+        found[value["name"]] = Profile(value["name"], value["title"], tuple(value["clauses"]))
+    return found
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _cases(
+    documents: list[Document],
+    requirements: Mapping[str, Requirement],
+    shapes: Mapping[str, str],
+    problems: list[str],
+) -> tuple[Case, ...]:
+    ids: dict[str, str] = {}
+    built: list[Case] = []
+    for document in documents:
+        for index, data in enumerate(document.value["cases"]):
+            place: Place = ("cases", index)
+            if data["id"] in ids:
+                problems.append(f"{document.at((*place, 'id'))}: case id {data['id']} is used already at {ids[data['id']]}")
+            ids[data["id"]] = document.at((*place, "id"))
+            reader = _CaseReader(document, place, data, requirements, shapes)
+            built += reader.cases()
+            problems += reader.problems
+    return tuple(built)
+
+
+class _CaseReader:
+    """One case of a document, read and checked against clauses and placeholders."""
+
+    def __init__(
+        self,
+        document: Document,
+        place: Place,
+        data: dict[str, Any],
+        requirements: Mapping[str, Requirement],
+        shapes: Mapping[str, str],
+    ) -> None:
+        self.document, self.place, self.data = document, place, data
+        self.requirements, self.shapes = requirements, shapes
+        self.problems: list[str] = []
+        self.rows: list[dict[str, str]] = data.get("each", [{}])
+        self.known = set(GIVEN_PLACEHOLDERS) | {f"shape.{name}" for name in shapes}
+        self.known |= {need for need in data.get("needs", ()) if need.startswith("keys.")}
+        self.bodies: set[str] = set()
+
+    def problem(self, place: Iterable[str | int], text: str) -> None:
+        self.problems.append(f"{self.document.at((*self.place, *place))}: {text}")
+
+    def cases(self) -> list[Case]:
+        data = self.data
+        self._check_rows()
+        self._check_level((), data["cites"], data["level"])
+        steps = tuple(
+            self._step(stage, (word, index), number, step)
+            for word, stage in _STAGES
+            for number, (index, step) in enumerate(enumerate(data.get(word, ())), 1)
+        )
+        line = self.document.marks[(*self.place, "id")][0]
+        return [
+            Case(
+                id=f"{data['id']}/{row['row']}" if row else data["id"],
+                says=f"{data['says']} ({row['row']})" if row else data["says"],
+                area=self.document.value["area"],
+                level=data["level"],
+                cites=tuple(data["cites"]),
+                needs=tuple(data.get("needs", ())),
+                steps=steps,
+                file=self.document.file,
+                line=line,
+                row={name: value for name, value in row.items() if name != "row"},
+            )
+            for row in self.rows
+        ]
+
+    def _check_rows(self) -> None:
+        names = [set(row) for row in self.rows]
+        for index, row in enumerate(self.rows):
+            if set(row) != names[0]:
+                self.problem(("each", index), "rows of one table have the same words; this one differs from the first")
+            for name, value in row.items():
+                self._check_names(("each", index, name), value)
+        self.known |= names[0] - {"row"}
+        rows = [row.get("row") for row in self.rows]
+        if len(set(rows)) != len(rows):
+            self.problem(("each",), "two rows have the same name")
+
+    def _check_level(self, place: Place, cites: Iterable[str], level: str) -> None:
+        for clause in cites:
+            requirement = self.requirements.get(clause)
+            if requirement is None:
+                self.problem((*place, "cites"), f"unknown clause {clause}{_nearest(clause, self.requirements)}")
+            elif STRENGTH[level] > STRENGTH[CEILING[requirement.level]]:
+                self.problem(
+                    (*place, "level"),
+                    f"level {level} is stronger than clause {clause}, which is a {requirement.level} clause; "
+                    f"use {CEILING[requirement.level]}",
+                )
+
+    def _check_names(self, place: Place, text: str) -> None:
+        for name in sorted(names_in(text) - self.known):
+            need = f"; add {name} to needs" if name.startswith("keys.") else _nearest(name, self.known)
+            self.problem(place, f"unknown placeholder {{{name}}}{need}")
+
+    def _step(self, stage: Stage, place: Place, number: int, data: dict[str, Any]) -> Step:
+        request = self._request((*place, "request"), data["request"])
+        expect = tuple(self._check((*place, "expect", index), check) for index, check in enumerate(data["expect"]))
+        save = data.get("save", {})
+        judged = {check.subject for check in expect if check.word != "observe"}
+        for name, selector in save.items():
+            if selector.partition(" ")[0] in {"header", "xml"} and selector not in judged:
+                self.problem((*place, "save", name), f"{selector} is saved but no expectation of the step says it is there")
+        self.known |= set(save)
+        return Step(stage, f"{stage} {number}", request, expect, tuple(save.items()))
+
+    def _request(self, place: Place, data: dict[str, Any]) -> RequestTemplate:
+        for word in ("bucket", "object"):
+            self._check_names((*place, word), data.get(word, ""))
+        for word in ("query", "headers"):
+            for index, text in enumerate(data.get(word, ())):
+                self._check_names((*place, word, index), text)
+        after = data.get("after_signing", {})
+        for index, text in enumerate(after.get("add", ())):
+            self._check_names((*place, "after_signing", "add", index), text)
+        body = data.get("body")
+        if body is not None:
+            self._check_names((*place, "body"), body.get("text", ""))
+            self.bodies.add(body.get("name", "body"))
+        return RequestTemplate(
+            method=data["method"],
+            bucket=data.get("bucket", "{bucket}"),
+            object=data.get("object"),
+            query=tuple(data.get("query", ())),
+            headers=tuple(data.get("headers", ())),
+            omit=frozenset(data.get("omit", ())),
+            body=None if body is None else BodySpec(body.get("name", "body"), body.get("size"), body.get("text")),
+            identity=data.get("as", "owner"),
+            sign=data.get("sign", "header"),
+            expires_in=data.get("expires_in", 3600),
+            add_after=tuple(after.get("add", ())),
+            remove_after=frozenset(after.get("remove", ())),
+        )
+
+    def _check(self, place: Place, data: dict[str, Any]) -> Check:
+        cites = tuple(data.get("cites", self.data["cites"]))
+        level: Level = data.get("level", self.data["level"])
+        word, subject, wanted = self._word(place, data)
+        if "observe" not in data and ("cites" in data or "level" in data):
+            self._check_level(place, cites, level)
+        elif "observe" in data:
+            self._check_level(place, cites, "observe")
+        for text in _texts(wanted):
+            self._check_names(place, text)
+        return Check(word, subject, wanted, cites, level)
+
+    def _word(self, place: Place, data: dict[str, Any]) -> tuple[str, str, object]:
+        relations = [word for word in RELATIONS if word in data]
+        if "header" in data or "xml" in data:
+            if len(relations) != 1:
+                self.problem(place, f"needs exactly one of: {', '.join(RELATIONS)}")
+                return "present", "", True
+            kind = "header" if "header" in data else "xml"
+            wanted = data[relations[0]]
+            if relations[0] == "matches":
+                self._check_regex(place, wanted)
+            return relations[0], f"{kind} {data[kind]}", tuple(wanted) if isinstance(wanted, list) else wanted
+        if relations:
+            self.problem((*place, relations[0]), f"{relations[0]} needs a subject: header or xml")
+        if "observe" in data:
+            return "observe", data["observe"], data["as"]
+        if "body" in data:
+            return self._body(place, data["body"])
+        if "refused" in data:
+            return "refused", "refusal", data["refused"]
+        return "status", "status", data["status"]
+
+    def _body(self, place: Place, data: dict[str, Any]) -> tuple[str, str, object]:
+        if len(data) != 1:
+            self.problem((*place, "body"), "needs exactly one of: is, empty")
+        if "is" not in data:
+            return "body_empty", "body", ""
+        if data["is"] not in self.bodies:
+            self.problem((*place, "body", "is"), f"no earlier request has a body named {data['is']!r}")
+        return "body_is", "body", data["is"]
+
+    def _check_regex(self, place: Place, pattern: str) -> None:
+        try:
+            re.compile(re.sub(r"\{[a-z][a-z0-9_.]*\}", "x", pattern))
+        except re.error as error:
+            self.problem((*place, "matches"), f"not a regular expression: {error}")
+
+
+def _texts(wanted: object) -> tuple[str, ...]:
+    if isinstance(wanted, str):
+        return (wanted,)
+    return tuple(text for text in wanted if isinstance(text, str)) if isinstance(wanted, tuple) else ()

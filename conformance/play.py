@@ -1,0 +1,231 @@
+"""A case as a generator of requests.
+
+``play`` yields a request, is sent the exchange, judges it and goes on; it returns what it saw. The driver owns the
+connection, so a network driver, an in-process driver and a dry run are a few lines each. Knows how a template becomes
+exact bytes. Does not know sockets, files or verdicts, and reads no clock but the one it is handed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from conformance import judge, signing
+from conformance.placeholders import fill
+from conformance.vocabulary import Exchange, Finding, Observation, Played, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    from conformance.vocabulary import BodySpec, Case, Check, RequestTemplate, Response, Step, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Where a case plays: the target, its bucket, a token of its own and a clock (seconds since 1970)."""
+
+    target: Target
+    bucket: str
+    token: str
+    now: Callable[[], float]
+    shapes: Mapping[str, str]
+
+    def values(self, case: Case | None = None) -> dict[str, str]:
+        """The placeholders every case has, and those of its row."""
+        given = {
+            "bucket": self.bucket,
+            "fresh": self.token,
+            "region": self.target.region or "",
+            "access_key": self.target.identities["owner"].access_key,
+        }
+        given |= {f"keys.{name}": value for name, value in self.target.keys.items()}
+        given |= {f"shape.{name}": shape for name, shape in self.shapes.items()}
+        if case is not None:
+            given |= {name: fill(value, given) for name, value in case.row.items()}
+        return given
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What a case has learnt so far."""
+
+    values: dict[str, str]
+    bodies: dict[str, bytes] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
+    exchanges: list[tuple[str, Exchange]] = field(default_factory=list)
+    answers: list[Response] = field(default_factory=list)
+
+    def played(self, stopped: str = "", *, unanswered: bool = False) -> Played:
+        return Played(
+            tuple(self.findings), tuple(self.observations), tuple(self.exchanges), stopped, unanswered=unanswered
+        )
+
+
+def play(case: Case, scene: Scene) -> Generator[Request, Exchange, Played]:
+    """Play a case: yields each request, expects its exchange, returns what was seen.
+
+    It ends early where going on would only repeat one difference: no answer, a failed set-up or control step, or a
+    judged status that is not the one due.
+    """
+    memory = _Memory(scene.values(case))
+    for step in case.steps:
+        body = _remember_body(step.request.body, memory, scene, case)
+        request = assemble(step.request, scene, memory.values, body)
+        exchange = yield request
+        memory.exchanges.append((step.name, exchange))
+        if exchange.response is None:
+            return memory.played(f"{step.name}: no answer: {exchange.outcome}", unanswered=True)
+        view = judge.View(exchange.response, step.request.method, memory.bodies, tuple(memory.answers), scene.now())
+        broken = _judge(step, view, memory)
+        memory.answers.append(exchange.response)
+        if any(step.stage != "step" or finding.word in {"status", "refused"} for finding in broken):
+            return memory.played()
+        for name, selector in step.save:
+            found = judge.select(selector, view)
+            if len(found) != 1:
+                return memory.played("" if broken else f"{step.name}: {selector} cannot be saved")
+            memory.values[name] = found[0]
+    return memory.played()
+
+
+def _remember_body(spec: BodySpec | None, memory: _Memory, scene: Scene, case: Case) -> bytes | None:
+    if spec is None:
+        return None
+    if spec.text is not None:
+        memory.bodies[spec.name] = fill(spec.text, memory.values).encode()
+    elif spec.name not in memory.bodies:
+        memory.bodies[spec.name] = body_bytes(f"{scene.token}/{case.id}/{spec.name}", spec.size or 0)
+    return memory.bodies[spec.name]
+
+
+def body_bytes(label: str, size: int) -> bytes:
+    """Deterministic bytes that look random: no two labels share them, so a mixed-up object is noticed."""
+    return hashlib.shake_128(label.encode()).digest(size)
+
+
+def _judge(step: Step, view: judge.View, memory: _Memory) -> tuple[Finding, ...]:
+    broken: list[Finding] = []
+    for check in step.expect:
+        if check.word == "observe":
+            values = judge.select(check.subject, view)
+            shown = ", ".join(values) if values else "(absent)"
+            memory.observations.append(Observation(step.name, str(check.wanted), shown, check.cites))
+            continue
+        for finding in _findings(step, check, view, memory.values):
+            memory.findings.append(finding)
+            broken += [] if finding.held else [finding]
+    return tuple(broken)
+
+
+def _findings(step: Step, check: Check, view: judge.View, values: Mapping[str, str]) -> tuple[Finding, ...]:
+    wanted = _filled(check, values)
+    differences = judge.differences(check.word, check.subject, wanted, view)
+    got = judge.evidence(check.word, check.subject, view)
+    english = judge.WORDS[check.word].english(check.subject, wanted)
+    return tuple(
+        Finding(step.name, check.word, check.subject, check.cites, check.level, not says, english, got, says)
+        for says in (differences or ("",))
+    )
+
+
+def _filled(check: Check, values: Mapping[str, str]) -> object:
+    if check.word == "matches":
+        literal = {name: value if name.startswith("shape.") else re.escape(value) for name, value in values.items()}
+        return fill(str(check.wanted), literal)
+    if isinstance(check.wanted, str):
+        return fill(check.wanted, values)
+    if isinstance(check.wanted, tuple):
+        return tuple(fill(item, values) if isinstance(item, str) else item for item in check.wanted)
+    return check.wanted
+
+
+def assemble(template: RequestTemplate, scene: Scene, values: Mapping[str, str], body: bytes | None) -> Request:
+    """The exact bytes of a request: placeholders filled, missing standard lines added, signed.
+
+    Added unless listed or omitted: Host first; Date, Authorization and Content-Length at the end, in this order.
+    """
+    bucket = fill(template.bucket, values)
+    name = None if template.object is None else fill(template.object, values)
+    host, path = address(scene.target, bucket, name)
+    date = formatdate(scene.now(), usegmt=True)
+    known = {**values, "host": host, "date": date, "length": str(len(body or b"")), "authorization": ""}
+    query = tuple(_parameter(fill(text, known)) for text in template.query)
+    lines = _with_standard_lines(template, has_body=body is not None)
+    unsigned = tuple(_header(fill(line, known)) for line in lines)
+    if template.sign == "url":
+        query = _signed_query(template, scene, (bucket, name), query, unsigned)
+    elif template.sign == "header":
+        known["authorization"] = _authorization(template, scene, (bucket, name), query, unsigned)
+    query = tuple(item for item in query if item[0] not in template.remove_after)
+    query += tuple(_parameter(fill(text, known)) for text in template.add_after)
+    target = f"{path}?{signing.encode_query(query)}" if query else path
+    head = [f"{template.method} {target} HTTP/1.1", *(fill(line, known) for line in lines), "", ""]
+    expects = any(_header(line)[0].lower() == "expect" for line in lines)
+    return Request(template.method, "\r\n".join(head).encode(), body or b"", expects and bool(body))
+
+
+def address(target: Target, bucket: str, name: str | None) -> tuple[str, str]:
+    """Host header value and path of a bucket or object in the target's addressing style."""
+    host, encoded = urlsplit(target.endpoint).netloc, signing.encode_path(name or "")
+    if target.addressing == "virtual-host":
+        return f"{bucket}.{host}", f"/{encoded}"
+    return host, f"/{bucket}" if name is None else f"/{bucket}/{encoded}"
+
+
+def _with_standard_lines(template: RequestTemplate, *, has_body: bool) -> tuple[str, ...]:
+    listed = {_header(line)[0].lower() for line in template.headers}
+    wanted = {"Host": "{host}", "Date": "{date}"}
+    if template.sign == "header":
+        wanted["Authorization"] = "{authorization}"
+    if has_body or template.method in {"PUT", "POST"}:
+        wanted["Content-Length"] = "{length}"
+    added = [f"{name}: {value}" for name, value in wanted.items() if name.lower() not in listed | _lowered(template.omit)]
+    first = [line for line in added if line.startswith("Host:")]
+    return (*first, *template.headers, *(line for line in added if line not in first))
+
+
+def _lowered(names: frozenset[str]) -> frozenset[str]:
+    return frozenset(name.lower() for name in names)
+
+
+def _header(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(":")
+    return name, value.strip()
+
+
+def _parameter(text: str) -> tuple[str, str | None]:
+    name, equals, value = text.partition("=")
+    return name, value if equals else None
+
+
+def _authorization(
+    template: RequestTemplate,
+    scene: Scene,
+    place: tuple[str, str | None],
+    query: tuple[tuple[str, str | None], ...],
+    headers: tuple[tuple[str, str], ...],
+) -> str:
+    identity = scene.target.identities[template.identity]
+    text = signing.string_to_sign(template.method, headers, signing.canonical_resource(*place, query))
+    return f"OBS {identity.access_key}:{signing.signature(identity.secret_key, text)}"
+
+
+def _signed_query(
+    template: RequestTemplate,
+    scene: Scene,
+    place: tuple[str, str | None],
+    query: tuple[tuple[str, str | None], ...],
+    headers: tuple[tuple[str, str], ...],
+) -> tuple[tuple[str, str | None], ...]:
+    """The query of a signed URL in the order of the page's sample: parameters sorted, the signature last (E-12)."""
+    identity = scene.target.identities[template.identity]
+    expires = str(int(scene.now()) + template.expires_in)
+    resource = signing.canonical_resource(*place, query)
+    text = signing.string_to_sign(template.method, headers, resource, date_slot=expires)
+    signed = sorted([("AccessKeyId", identity.access_key), ("Expires", expires), *query], key=lambda item: item[0])
+    return (*signed, ("Signature", signing.signature(identity.secret_key, text)))

@@ -1,0 +1,265 @@
+"""The nouns of the suite as frozen values.
+
+The only types that cross module borders. They ask themselves simple questions and import nothing of ours;
+they do not know files, sockets, clocks or what a difference means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Level = Literal["must", "should", "observe"]
+Rung = Literal[
+    "pass", "fail", "warn", "observed", "not_applicable", "blocked", "setup_failed", "harness_error", "not_run"
+]
+ClauseVerdict = Literal["holds", "broken", "weak", "observed", "not_exercised", "not_observable"]
+Stage = Literal["setup", "control", "step"]
+
+CEILING: Mapping[str, Level] = {"must": "must", "should": "should", "may": "observe", "info": "observe"}
+"""Strongest level at which a case may judge a clause of the given strength."""
+STRENGTH: Mapping[str, int] = {"observe": 0, "should": 1, "must": 2}
+
+
+class CaseError(Exception):
+    """Our data is wrong. The message names file, line, column, rule and remedy."""
+
+
+class TargetError(Exception):
+    """The target file or the target itself cannot be used. The message names what and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One clause of a page. See ``cases/requirements.schema.json`` for every field."""
+
+    id: str
+    page: str
+    section: str
+    ordinal: int
+    says: str
+    level: Literal["must", "should", "may", "info"]
+    decided_by: str
+    decided_why: str
+    observable: Literal["yes", "partly", "no"]
+    causes: str
+    consequence: str
+    fix: str
+    unobservable: str | None = None
+    claims: tuple[str, ...] = ()
+    errata: tuple[str, ...] = ()
+    untested: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A named, frozen set of clauses: the denominator of a conclusion."""
+
+    name: str
+    title: str
+    clauses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BodySpec:
+    """A request body as the case states it: ``size`` deterministic bytes or literal ``text``."""
+
+    name: str
+    size: int | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTemplate:
+    """A request with placeholders. Header lines are whole lines without their line end."""
+
+    method: str
+    bucket: str
+    object: str | None
+    query: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    omit: frozenset[str] = frozenset()
+    body: BodySpec | None = None
+    identity: str = "owner"
+    sign: Literal["header", "url", "none"] = "header"
+    expires_in: int = 3600
+    add_after: tuple[str, ...] = ()
+    remove_after: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One expectation: the word that judges it, its subject and what is wanted."""
+
+    word: str
+    subject: str
+    wanted: object
+    cites: tuple[str, ...]
+    level: Level
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One exchange of a case. ``name`` is what reports call it, for instance ``step 2``."""
+
+    stage: Stage
+    name: str
+    request: RequestTemplate
+    expect: tuple[Check, ...]
+    save: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One independent scenario. ``row`` holds the placeholders of its ``each:`` row."""
+
+    id: str
+    says: str
+    area: str
+    level: Level
+    cites: tuple[str, ...]
+    needs: tuple[str, ...]
+    steps: tuple[Step, ...]
+    file: str
+    line: int
+    row: Mapping[str, str] = field(default_factory=dict)
+
+    def clauses(self) -> tuple[str, ...]:
+        """Every clause the case or one of its judged expectations cites, each once."""
+        judged = (clause for step in self.steps if step.stage == "step" for check in step.expect for clause in check.cites)
+        return tuple(dict.fromkeys((*self.cites, *judged)))
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Credentials of one principal of the target."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    domain_id: str | None = None
+    principal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The endpoint under test and all that its owner says about it."""
+
+    name: str
+    endpoint: str
+    identities: Mapping[str, Identity]
+    keys: Mapping[str, str] = field(default_factory=dict)
+    region: str | None = None
+    addressing: Literal["path", "virtual-host"] = "path"
+    dialect: str = "obs"
+    profile: str = "sse-kms-2024-01"
+    transport: Literal["wire", "requests"] = "wire"
+    without: Mapping[str, str] = field(default_factory=dict)
+    ca_bundle: str | None = None
+    client_certificate: str | None = None
+    timeout_s: float = 10.0
+    case_timeout_s: float = 60.0
+    jobs: int = 8
+
+    def secrets(self) -> tuple[str, ...]:
+        """Everything that may never be written anywhere."""
+        return tuple(identity.secret_key for identity in self.identities.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request ready for the wire: ``head`` is every byte up to and with the empty line."""
+
+    method: str
+    head: bytes
+    body: bytes
+    expects_continue: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A final answer, parsed. Header values have no blanks around them; order and repetition are kept."""
+
+    status: int
+    reason: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    interim: tuple[int, ...] = ()
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """All values of a header, in order, its name compared without regard to case."""
+        lowered = name.lower()
+        return tuple(value for key, value in self.headers if key.lower() == lowered)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and what came of it, with the exact bytes of both directions.
+
+    ``response`` is None when no complete HTTP answer came; ``outcome`` then says in words what happened.
+    ``received_body`` is as on the wire, chunk framing included.
+    """
+
+    request: Request
+    received_head: bytes
+    received_body: bytes
+    response: Response | None
+    outcome: str
+    ms: float
+    continued: bool | None = None
+    sent_body: bool = True
+
+
+ANSWERED = "answered"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One judged expectation: held or not, what was wanted and what came."""
+
+    step: str
+    word: str
+    subject: str
+    clauses: tuple[str, ...]
+    level: Level
+    held: bool
+    wanted: str
+    got: str
+    says: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A recorded value where nothing is judged."""
+
+    step: str
+    name: str
+    value: str
+    clauses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What playing a case left behind, before it is graded.
+
+    ``stopped`` says why a case ended before its last step, or is empty.
+    """
+
+    findings: tuple[Finding, ...]
+    observations: tuple[Observation, ...]
+    exchanges: tuple[tuple[str, Exchange], ...]
+    stopped: str = ""
+    unanswered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """A case and its rung on the ladder."""
+
+    case: Case
+    rung: Rung
+    reason: str
+    played: Played
+    duration_ms: float
