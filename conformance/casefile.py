@@ -46,7 +46,7 @@ _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _YAML11 = yaml.resolver.Resolver.yaml_implicit_resolvers
 
 _Base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-type Place = tuple[str | int, ...]
+Place = tuple[str | int, ...]
 
 
 @dataclass(slots=True)
@@ -125,7 +125,7 @@ def _build_mapping(node: yaml.MappingNode, place: Place, document: Document) -> 
 
 def _build_scalar(node: yaml.ScalarNode, place: Place, document: Document) -> str | int | bool:
     text = str(node.value)
-    if node.style is not None:
+    if node.style:  # empty for a plain scalar in the C loader, None in the pure one
         return text
     if text in {"true", "false"}:
         return text == "true"

@@ -166,7 +166,7 @@ def assemble(template: RequestTemplate, scene: Scene, values: Mapping[str, str],
     target = f"{path}?{signing.encode_query(query)}" if query else path
     head = [f"{template.method} {target} HTTP/1.1", *(fill(line, known) for line in lines), "", ""]
     expects = any(_header(line)[0].lower() == "expect" for line in lines)
-    return Request(template.method, "\r\n".join(head).encode(), body or b"", expects and bool(body))
+    return Request(template.method, "\r\n".join(head).encode(), body or b"", expects and bool(body), bucket, name)
 
 
 def address(target: Target, bucket: str, name: str | None) -> tuple[str, str]:

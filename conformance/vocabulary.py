@@ -170,12 +170,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request ready for the wire: ``head`` is every byte up to and with the empty line."""
+    """A request ready for the wire: ``head`` is every byte up to and with the empty line.
+
+    ``bucket`` and ``object`` are the names it addresses, for the journal.
+    """
 
     method: str
     head: bytes
     body: bytes
     expects_continue: bool
+    bucket: str
+    object: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,282 @@
+"""The command line: the one place that sees several rooms.
+
+Reads options, wires library, target, transport, campaign and renderers together, prints, and exits with the codes of
+``verdict.EXIT``. Decides nothing about conformance.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conformance import __version__, verdict
+from conformance.casefile import load_library
+from conformance.vocabulary import CaseError, TargetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from conformance.casefile import Library
+    from conformance.campaign import Campaign, Plan
+    from conformance.vocabulary import CaseResult, Target
+
+_MARKS = {"pass": "ok", "observed": "seen", "not_applicable": "n/a"}
+
+
+class UsageError(Exception):
+    """A wrong option value; the message says which and what would be right."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except (UsageError, CaseError, TargetError) as error:
+        print(f"obs-conformance: {error}", file=sys.stderr)
+        return verdict.USAGE_EXIT
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="obs-conformance",
+        description="Play documented cases against an OBS endpoint and report clause by clause what holds.",
+        epilog="Exit codes: 0 conformant, 1 not conformant, 2 usage error, 3 inconclusive, 130 interrupted.",
+    )
+    parser.add_argument("--version", action="version", version=f"obs-conformance {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="play the cases; without a target against the bundled reference server")
+    where = run.add_mutually_exclusive_group()
+    where.add_argument("--target", type=Path, metavar="FILE.toml", help="target file")
+    where.add_argument("--endpoint", metavar="URL", help="endpoint alone; credentials from the environment")
+    run.add_argument("--profile", metavar="NAME", help="profile to judge by (default: the target file's)")
+    run.add_argument("--select", action="append", default=[], metavar="TEXT", help="only cases whose id contains TEXT, or of that area or clause")
+    run.add_argument("--jobs", type=int, metavar="N", help="cases at a time (default: the target file's limit, 8)")
+    run.add_argument("--seed", type=int, metavar="N", help="seed of generated names")
+    run.add_argument("--strict", action="store_true", help="a broken SHOULD fails the target too")
+    run.add_argument("--out", type=Path, metavar="DIR", help="folder for results.jsonl, report.html, junit.xml")
+    run.set_defaults(command=_run)
+    for name, command, text in (
+        ("list", _list, "list the cases"),
+        ("check", _check, "check the case library"),
+    ):
+        commands.add_parser(name, help=text).set_defaults(command=command)
+    explain = commands.add_parser("explain", help="a case or clause in English")
+    explain.add_argument("id", metavar="ID")
+    explain.set_defaults(command=_explain)
+    coverage = commands.add_parser("coverage", help="clauses and the cases that exercise them")
+    coverage.add_argument("--json", action="store_true", help="as JSON")
+    coverage.set_defaults(command=_coverage)
+    spec = commands.add_parser("spec", help="compare a page's text with the clauses that claim it")
+    spec.add_argument("page", type=Path, metavar="PAGE.txt")
+    spec.add_argument("--page-name", default="sse-kms", metavar="NAME", help="page of the library (default: sse-kms)")
+    spec.add_argument("--list", action="store_true", dest="list_sentences", help="print every sentence with its fingerprint")
+    spec.set_defaults(command=_spec)
+    report = commands.add_parser("report", help="render a results file again")
+    report.add_argument("results", type=Path, metavar="RESULTS.jsonl")
+    report.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: beside the results)")
+    report.set_defaults(command=_report)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    from conformance.campaign import Campaign  # noqa: PLC0415 - `list` need not load transports
+    from conformance.journal import Journal  # noqa: PLC0415
+    from conformance.transport import open_transport  # noqa: PLC0415
+    from conformance.world import World  # noqa: PLC0415
+
+    library = load_library()
+    if options.jobs is not None and options.jobs < 1:
+        raise UsageError(f"--jobs {options.jobs}: at least one case plays at a time")
+    with _target(options) as target:
+        plan = _plan(library, options.profile or target.profile, options.select)
+        out = _out_folder(options.out)
+        world = World.from_seed(options.seed)
+        journal = Journal(out / "journal.jsonl", target.endpoint)
+        transport = open_transport(target)
+        try:
+            campaign = Campaign(plan, library, target, transport, world, journal)
+            print(f"{target.name}: {len(plan.cases)} cases, profile {plan.profile.name}, seed {world.seed}", flush=True)
+            code = _play(campaign, library, options, out)
+        finally:
+            transport.close()
+            journal.close()
+    _render(out / "results.jsonl", out)
+    print(f"report: {out / 'report.html'}")
+    return code
+
+
+@contextlib.contextmanager
+def _target(options: argparse.Namespace) -> Iterator[Target]:
+    from conformance.bundled import bundled_server  # noqa: PLC0415 - only runs need it
+    from conformance.target import load_target, target_from_endpoint  # noqa: PLC0415
+
+    if options.target is not None:
+        yield load_target(options.target)
+    elif options.endpoint is not None:
+        yield target_from_endpoint(options.endpoint)
+    else:
+        with bundled_server() as target_file:
+            yield load_target(target_file)
+
+
+def _plan(library: Library, profile: str, select: Sequence[str]) -> Plan:
+    from conformance.campaign import make_plan  # noqa: PLC0415 - `list` need not load it
+
+    try:
+        plan = make_plan(library, profile, select)
+    except KeyError as error:
+        raise UsageError(f"no profile named {profile!r}; there are: {', '.join(library.profiles)}") from error
+    if not plan.cases:
+        raise UsageError(f"no case matches --select {' '.join(select)}; obs-conformance list shows them all")
+    return plan
+
+
+def _out_folder(chosen: Path | None) -> Path:
+    folder = chosen or Path("conformance-results") / datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {folder}: cannot be made: {error.strerror}") from error
+    return folder
+
+
+def _play(campaign: Campaign, library: Library, options: argparse.Namespace, out: Path) -> int:
+    from conformance.results import Redactor, ResultsFile  # noqa: PLC0415 - only runs need it
+
+    plan, target, world = campaign.plan, campaign.target, campaign.world
+    results_file = ResultsFile(out / "results.jsonl", Redactor(target.secrets()))
+    results_file.header(
+        library=library,
+        profile=plan.profile,
+        requirements=plan.requirements,
+        target=target,
+        cases=plan.cases,
+        seed=world.seed,
+        started=world.stamp(),
+    )
+    results: list[CaseResult] = []
+    interrupted = False
+    try:
+        campaign.prepare()
+        for result in campaign.run(options.jobs or target.jobs):
+            results.append(result)
+            results_file.case(result)
+            if result.rung != "pass":
+                print(f"{_MARKS.get(result.rung, result.rung.upper()):>14}  {result.case.id}  {result.reason}", flush=True)
+    except KeyboardInterrupt:
+        interrupted = True
+    cleaned = campaign.clean_up()
+    summary = verdict.conclude(
+        plan.requirements, results, declared=campaign.declared(), strict=options.strict, interrupted=interrupted
+    )
+    code = verdict.EXIT[summary.conclusion]
+    cleanup = {"created": cleaned.created, "removed": cleaned.removed, "left": list(cleaned.left)}
+    results_file.footer(summary, code, cleanup, world.stamp())
+    if cleaned.left:
+        print(f"left behind on the target: {', '.join(cleaned.left)} (see {out / 'journal.jsonl'})", file=sys.stderr)
+    print(summary.headline)
+    return code
+
+
+def _render(results: Path, out: Path) -> None:
+    from reports.html import write_html  # noqa: PLC0415 - `list` need not load Jinja
+    from reports.junit import write_junit  # noqa: PLC0415
+    from reports.model import ResultsError, read_results  # noqa: PLC0415
+
+    try:
+        read = read_results(results)
+    except ResultsError as error:
+        raise UsageError(str(error)) from error
+    write_html(read, out / "report.html")
+    write_junit(read, out / "junit.xml")
+
+
+def _report(options: argparse.Namespace) -> int:
+    out = _out_folder(options.out or options.results.parent)
+    _render(options.results, out)
+    print(f"report: {out / 'report.html'}")
+    return 0
+
+
+def _list(_: argparse.Namespace) -> int:
+    for case in load_library().cases:
+        print(f"{case.id:24} {case.level:8} {case.area:12} {case.says}")
+    return 0
+
+
+def _check(_: argparse.Namespace) -> int:
+    library = load_library()
+    exercised = {clause for case in library.cases for clause in case.clauses()}
+    orphans = [
+        f"profile {profile.name}: no case exercises {clause}"
+        for profile in library.profiles.values()
+        for clause in profile.clauses
+        if clause not in exercised and library.requirements[clause].observable != "no"
+    ]
+    if orphans:
+        raise CaseError("\n".join(orphans))
+    print(f"{len(library.cases)} cases, {len(library.requirements)} clauses, {len(library.profiles)} profiles: sound")
+    return 0
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from conformance.explain import explain_case, explain_clause  # noqa: PLC0415 - only this command needs it
+
+    library = load_library()
+    if options.id in library.requirements:
+        cases = [case for case in library.cases if options.id in case.clauses()]
+        print(explain_clause(library.requirements[options.id], cases))
+        return 0
+    found = [case for case in library.cases if options.id in {case.id, case.id.partition("/")[0]}]
+    if not found:
+        raise UsageError(f"no case or clause has the id {options.id!r}; obs-conformance list shows the cases")
+    print("\n\n".join(explain_case(case, [library.requirements[clause] for clause in case.clauses()]) for case in found))
+    return 0
+
+
+def _coverage(options: argparse.Namespace) -> int:
+    library = load_library()
+    matrix = {
+        clause: [case.id for case in library.cases if clause in case.clauses()] for clause in library.requirements
+    }
+    if options.json:
+        print(json.dumps({"clauses": matrix, "cases": {case.id: list(case.clauses()) for case in library.cases}}, indent=1))
+        return 0
+    for clause, cases in matrix.items():
+        requirement = library.requirements[clause]
+        print(f"{clause:12} {requirement.level:7} {', '.join(cases) or '-'}")
+    return 0
+
+
+def _spec(options: argparse.Namespace) -> int:
+    from conformance.requirements import compare_page  # noqa: PLC0415 - only this command needs it
+
+    library = load_library()
+    if options.page_name not in library.sections:
+        raise UsageError(f"no page named {options.page_name!r}; there are: {', '.join(library.sections)}")
+    try:
+        text = options.page.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{options.page}: cannot be read as text: {error}") from error
+    clauses = [requirement for requirement in library.requirements.values() if requirement.page == options.page_name]
+    claims = {requirement.id: requirement.claims for requirement in clauses} | dict(library.informative[options.page_name])
+    found = compare_page(text, library.sections[options.page_name], claims)
+    if options.list_sentences:
+        for sentence in found.sentences:
+            print(f"{sentence.fingerprint}  {sentence.section} {sentence.ordinal}: {sentence.text}")
+    for sentence in found.unclaimed:
+        print(f"unclaimed: {sentence.fingerprint}  {sentence.section} {sentence.ordinal}: {sentence.text}")
+    for owner, mark in found.lost:
+        print(f"lost: {owner} claims {mark}, which no sentence of this text has")
+    print(f"{len(found.sentences)} sentences, {len(found.unclaimed)} unclaimed, {len(found.lost)} claims lost")
+    return 1 if found.unclaimed or found.lost else 0

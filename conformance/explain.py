@@ -1,0 +1,72 @@
+"""A case or a clause in English.
+
+Turns values into text for a reader who does not have the source. Does not play, judge or grade.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conformance.judge import WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from conformance.vocabulary import Case, Check, Requirement, Step
+
+_SIGNED = {"header": "signed in the Authorization header", "url": "authorized by a signed URL", "none": "unsigned"}
+_STAGE = {"setup": "Set-up", "control": "Control", "step": "Step"}
+
+
+def explain_case(case: Case, requirements: Sequence[Requirement]) -> str:
+    """What a case does, what it expects, and why each cited clause matters."""
+    lines = [f"{case.id}  ({case.level}, {case.area})", case.says, f"{case.file}:{case.line}", ""]
+    if case.needs:
+        lines += [f"Needs: {', '.join(case.needs)}", ""]
+    for step in case.steps:
+        lines += _step(step)
+    lines += ["", "Clauses"]
+    for requirement in requirements:
+        lines += [f"  {requirement.id} ({requirement.level}): {requirement.says}"]
+        lines += [f"    why it matters: {requirement.consequence}", f"    how to fix: {requirement.fix}"]
+    return "\n".join(lines)
+
+
+def _step(step: Step) -> Iterator[str]:
+    request = step.request
+    where = request.bucket if request.object is None else f"{request.bucket}/{request.object}"
+    yield f"{_STAGE[step.stage]} {step.name.rpartition(' ')[2]}: {request.method} {where}, {_SIGNED[request.sign]} as {request.identity}"
+    for text in request.query:
+        yield f"    query {text}"
+    for line in request.headers:
+        yield f"    {line}"
+    if request.body is not None:
+        size = f"{request.body.size} bytes" if request.body.size is not None else "literal text"
+        yield f"    body {request.body.name!r}: {size}"
+    for check in step.expect:
+        yield f"  - {_check(check)}"
+
+
+def _check(check: Check) -> str:
+    cited = ", ".join(check.cites)
+    if check.word == "observe":
+        return f"record {check.subject} as {check.wanted!r} [{cited}]"
+    return f"{check.level}: {WORDS[check.word].english(check.subject, check.wanted)} [{cited}]"
+
+
+def explain_clause(requirement: Requirement, cases: Sequence[Case]) -> str:
+    """What a clause says, why it has its level, what breaking it means, and the cases that exercise it."""
+    lines = [
+        f"{requirement.id}  ({requirement.level}; page {requirement.page}, {requirement.section}, sentence {requirement.ordinal})",
+        requirement.says,
+        "",
+        f"Level decided by {requirement.decided_by}: {requirement.decided_why}",
+        f"Observable: {requirement.observable}" + (f"; {requirement.unobservable}" if requirement.unobservable else ""),
+        f"Usual causes: {requirement.causes}",
+        f"Consequence: {requirement.consequence}",
+        f"How to fix: {requirement.fix}",
+    ]
+    lines += [f"Errata and open questions: {', '.join(requirement.errata)}"] if requirement.errata else []
+    lines += ["", "Cases"]
+    lines += [f"  {case.id}  {case.says}" for case in cases] or ["  none"]
+    return "\n".join(lines)

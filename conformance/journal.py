@@ -1,0 +1,57 @@
+"""What this run creates on the target, written down before it is created.
+
+Append-only JSON lines. What is not in the journal is untouchable: clean-up removes journalled names and nothing else.
+Does not talk to the target.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Literal, TextIO
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Kind = Literal["bucket", "object"]
+
+
+class Journal:
+    """Resources of one run, each known by (kind, bucket, object name or empty)."""
+
+    def __init__(self, path: Path, endpoint: str) -> None:
+        self._file: TextIO = path.open("a", encoding="utf-8")
+        self._lock = threading.Lock()
+        self._standing: dict[tuple[Kind, str, str], None] = {}
+        self.created = 0
+        self._write({"endpoint": endpoint})
+
+    def will_create(self, kind: Kind, bucket: str, name: str = "") -> None:
+        """Write a resource down; call it before the request that may create the resource leaves."""
+        with self._lock:
+            if (kind, bucket, name) not in self._standing:
+                self._standing[kind, bucket, name] = None
+                self.created += 1
+                self._write({"create": kind, "bucket": bucket, "name": name})
+
+    def removed(self, kind: Kind, bucket: str, name: str = "") -> None:
+        """Note that a resource is gone."""
+        with self._lock:
+            self._standing.pop((kind, bucket, name), None)
+            self._write({"removed": kind, "bucket": bucket, "name": name})
+
+    def standing(self) -> tuple[tuple[Kind, str, str], ...]:
+        """What may still exist: objects before buckets, youngest first."""
+        return tuple(sorted(reversed(self._standing), key=lambda entry: entry[0] == "bucket"))
+
+    def owns_bucket(self, bucket: str) -> bool:
+        """Whether this run created the bucket."""
+        return ("bucket", bucket, "") in self._standing
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _write(self, entry: dict[str, str]) -> None:
+        self._file.write(json.dumps(entry) + "\n")
+        self._file.flush()

@@ -1,0 +1,234 @@
+"""The second front end: every case a pytest item.
+
+Active only for ``pytest --pyargs conformance``; in any other pytest run it adds its options and nothing else.
+Plays through the same campaign as the command line; does not judge.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conformance.campaign import Campaign
+    from conformance.casefile import Library
+    from conformance.vocabulary import Case, CaseResult
+
+_HERE = Path(__file__).resolve().parent
+_ANCHOR = _HERE / "pytest_plugin.py"
+_FAILING = frozenset({"fail", "harness_error", "setup_failed", "blocked", "not_run"})
+_RUN = pytest.StashKey["Run"]()
+_LIBRARY = pytest.StashKey["Library"]()
+
+
+class NotConformingError(Exception):
+    """A case that did not pass; carries its result."""
+
+    def __init__(self, result: CaseResult) -> None:
+        super().__init__(result.reason)
+        self.result = result
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the suite."""
+    group = parser.getgroup("obs-conformance")
+    group.addoption("--obs-target", metavar="FILE.toml", help="target file (default: the bundled reference server)")
+    group.addoption("--obs-profile", metavar="NAME", help="profile to judge by (default: the target file's)")
+    group.addoption("--obs-seed", type=int, metavar="N", help="seed of generated names")
+
+
+def _asked_for(config: pytest.Config) -> bool:
+    """Whether the package itself, not its tests, was named to pytest."""
+    return bool(config.option.pyargs) and any(str(argument).split("::")[0] == "conformance" for argument in config.args)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Describe the marks that come from the data."""
+    for name, text in (("level", "level of a conformance case"), ("area", "area of a conformance case")):
+        config.addinivalue_line("markers", f"{name}(name): {text}")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Keep the suite's own unit tests out of a conformance run."""
+    return True if _asked_for(config) and collection_path == _HERE / "tests" else None
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Stand the case library where this module would be collected."""
+    if file_path.resolve() == _ANCHOR and _asked_for(parent.config):
+        collector: pytest.Collector = CaseLibrary.from_parent(parent, path=file_path, nodeid="cases")
+        return collector
+    return None
+
+
+class CaseLibrary(pytest.File):
+    """Collects a file node for each case file."""
+
+    def collect(self) -> Iterator[pytest.Collector]:
+        """Read the library once and group its cases by file."""
+        from conformance.casefile import load_library  # noqa: PLC0415 - only a conformance run pays for it
+        from conformance.vocabulary import CaseError  # noqa: PLC0415
+
+        try:
+            library = load_library()
+        except CaseError as error:
+            raise self.CollectError(str(error)) from error
+        self.config.stash[_LIBRARY] = library
+        for file in dict.fromkeys(case.file for case in library.cases):
+            cases = [case for case in library.cases if case.file == file]
+            yield CaseFile.from_parent(self, name=file, nodeid=file, cases=cases)
+
+
+class CaseFile(pytest.Collector):
+    """The cases of one file."""
+
+    def __init__(self, *, cases: list[Case], **kwargs: Any) -> None:  # noqa: ANN401 - pytest's node arguments
+        super().__init__(**kwargs)
+        self._cases = cases
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """One item for each case."""
+        for case in self._cases:
+            yield CaseItem.from_parent(self, name=case.id, case=case)
+
+
+class CaseItem(pytest.Item):
+    """One case."""
+
+    def __init__(self, *, case: Case, **kwargs: Any) -> None:  # noqa: ANN401 - pytest's node arguments
+        super().__init__(**kwargs)
+        self.case = case
+        self.result: CaseResult | None = None
+        self.add_marker(pytest.mark.level(case.level))
+        self.add_marker(pytest.mark.area(case.area))
+
+    def runtest(self) -> None:
+        """Play the case; a gap of the target is a skip with its reason, everything that is not a verdict an error."""
+        run = _the_run(self.config)
+        self.result = run.campaign.play_case(self.case)
+        run.results.append(self.result)
+        if self.result.rung == "not_applicable":
+            pytest.skip(self.result.reason)
+        if self.result.rung in _FAILING:
+            raise NotConformingError(self.result)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:  # noqa: ANN401
+        """The differences in English; a traceback only for a bug of ours."""
+        if isinstance(excinfo.value, NotConformingError):
+            return describe(excinfo.value.result)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Where the case stands and what it says."""
+        return _HERE.parent / self.case.file, self.case.line - 1, f"{self.case.id}: {self.case.says}"
+
+
+def describe(result: CaseResult) -> str:
+    """A failed case as text: rung, reason, each difference with its clauses and both sides."""
+    lines = [f"{result.case.id} {result.rung}: {result.case.says}", f"  {result.reason}"]
+    for finding in (finding for finding in result.played.findings if not finding.held):
+        lines += [f"  {finding.step} [{', '.join(finding.clauses)}; {finding.level}] {finding.says}"]
+        lines += [f"    wanted: {finding.wanted}", f"    got:    {finding.got}"]
+    return "\n".join(lines)
+
+
+@dataclass(slots=True)
+class Run:
+    """The campaign of this session and what it gave so far."""
+
+    campaign: Campaign
+    results: list[CaseResult]
+    redact: Any
+    close: contextlib.ExitStack
+
+
+def _the_run(config: pytest.Config) -> Run:
+    if _RUN not in config.stash:
+        config.stash[_RUN] = _start(config)
+    return config.stash[_RUN]
+
+
+def _start(config: pytest.Config) -> Run:
+    from conformance.bundled import bundled_server  # noqa: PLC0415 - only a conformance run pays for it
+    from conformance.campaign import Campaign, make_plan  # noqa: PLC0415
+    from conformance.journal import Journal  # noqa: PLC0415
+    from conformance.results import Redactor  # noqa: PLC0415
+    from conformance.target import load_target  # noqa: PLC0415
+    from conformance.transport import open_transport  # noqa: PLC0415
+    from conformance.vocabulary import TargetError  # noqa: PLC0415
+    from conformance.world import World  # noqa: PLC0415
+
+    library = config.stash[_LIBRARY]
+    stack = contextlib.ExitStack()
+    try:
+        named = config.getoption("obs_target")
+        target = load_target(Path(named) if named else stack.enter_context(bundled_server()))
+        plan = make_plan(library, config.getoption("obs_profile") or target.profile)
+    except (TargetError, KeyError) as error:
+        stack.close()
+        pytest.exit(f"obs-conformance: {error}", returncode=2)
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="obs-conformance-")))
+    journal = Journal(folder / "journal.jsonl", target.endpoint)
+    stack.callback(journal.close)
+    transport = open_transport(target)
+    stack.callback(transport.close)
+    campaign = Campaign(plan, library, target, transport, World.from_seed(config.getoption("obs_seed")), journal)
+    campaign.prepare()
+    return Run(campaign, [], Redactor(target.secrets()), stack)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:  # noqa: ANN401 - pytest's reporter
+    """The conclusion over the clauses of the profile, after pytest's own counts."""
+    from conformance import verdict  # noqa: PLC0415 - only a conformance run pays for it
+
+    if _RUN not in config.stash:
+        return
+    run = config.stash[_RUN]
+    summary = verdict.conclude(run.campaign.plan.requirements, run.results, declared=run.campaign.declared())
+    terminalreporter.section("obs-conformance")
+    terminalreporter.line(summary.headline)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove what the run created and stop the server."""
+    if _RUN in config.stash:
+        run = config.stash[_RUN]
+        run.campaign.clean_up()
+        run.close.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Give the report the case's clauses, level and exchanges."""
+    outcome: Any = yield
+    if not isinstance(item, CaseItem) or call.when != "call":
+        return
+    report = outcome.get_result()
+    report.obs_clauses, report.obs_level = ", ".join(item.case.clauses()), item.case.level
+    if item.result is not None and item.config.pluginmanager.hasplugin("html"):
+        from pytest_html import extras  # noqa: PLC0415 - an optional companion
+
+        redact = _the_run(item.config).redact
+        for step, exchange in item.result.played.exchanges:
+            heads = f"{exchange.request.head.decode('latin-1')}\n{exchange.received_head.decode('latin-1')}"
+            report.extras = [*getattr(report, "extras", []), extras.text(redact.text(heads), name=step)]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_html_results_table_header(cells: list[str]) -> None:
+    """Columns for clauses and level."""
+    cells[2:2] = ["<th>Clauses</th>", "<th>Level</th>"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:  # noqa: ANN401 - pytest-html's report
+    """Their cells."""
+    clauses, level = getattr(report, "obs_clauses", ""), getattr(report, "obs_level", "")
+    cells[2:2] = [f"<td>{clauses}</td>", f"<td>{level}</td>"]

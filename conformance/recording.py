@@ -1,0 +1,128 @@
+"""A ``requests`` adapter that writes header lines exactly as given and keeps every byte that is read.
+
+Knows the seams of requests, urllib3 and http.client that make this possible and nothing else.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+from typing import TYPE_CHECKING, Any
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LINES = "X-Lines"
+"""Carrier of the request's header lines through the library; it never reaches the wire."""
+
+
+class Recorder:
+    """The bytes of one answer as they were read."""
+
+    def __init__(self) -> None:
+        self.raw = bytearray()
+        self.interim: list[int] = []
+
+    def headers(self, head: bytes) -> Iterator[tuple[str, str]]:
+        """Names and values of the final answer's header lines."""
+        final = head.rstrip(b"\r\n").split(b"\r\n\r\n")[-1]
+        for line in final.split(b"\r\n")[1:]:
+            name, _, value = line.partition(b":")
+            yield name.decode("latin-1"), value.decode("latin-1").strip(" \t")
+
+
+class _Tee(io.RawIOBase):
+    """A readable stream that copies what is read to a recorder."""
+
+    def __init__(self, source: Any, recorder: Recorder) -> None:  # noqa: ANN401 - a buffered socket reader
+        self._source, self._recorder = source, recorder
+
+    def _keep(self, data: bytes) -> bytes:
+        self._recorder.raw += data
+        return data
+
+    def readable(self) -> bool:
+        return True
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        return self._keep(self._source.readline(-1 if size is None else size))
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._keep(self._source.read(size))
+
+    def read1(self, size: int = -1, /) -> bytes:
+        return self._keep(self._source.read1(size))
+
+    def peek(self, size: int = 0, /) -> bytes:
+        data: bytes = self._source.peek(size)
+        return data
+
+    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401 - the buffer protocol
+        count: int = self._source.readinto(buffer)
+        self._keep(bytes(buffer[:count]))
+        return count
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+
+class _RecordingResponse(http.client.HTTPResponse):
+    """An answer whose stream is copied, interim answers included."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - http.client's own signature
+        super().__init__(*args, **kwargs)
+        self.recorder = Recorder()
+        self.fp = _Tee(self.fp, self.recorder)  # type: ignore[assignment]
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        if status == http.client.CONTINUE:
+            self.recorder.interim.append(status)
+        return version, status, reason
+
+
+class _ExactLines:
+    """Overrides how a connection writes a request: the given lines, nothing added."""
+
+    response_class = _RecordingResponse
+
+    def request(self, method: str, url: str, body: Any = None, headers: Any = None, **_: Any) -> None:  # noqa: ANN401
+        connection: Any = self
+        connection.putrequest(method, url, skip_host=True, skip_accept_encoding=True)
+        for line in (headers or {})[LINES].split("\r\n"):
+            connection._output(line.encode())  # noqa: SLF001 - the only way past http.client's re-spelling
+        connection.endheaders(body or None)
+
+    def getresponse(self) -> Any:  # noqa: ANN401 - urllib3's response
+        answer = super().getresponse()  # type: ignore[misc]
+        answer.recorder = answer._original_response.recorder  # noqa: SLF001 - urllib3 keeps http.client's answer there
+        return answer
+
+
+class _Plain(_ExactLines, HTTPConnection):
+    pass
+
+
+class _Secure(_ExactLines, HTTPSConnection):
+    pass
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _Plain
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _Secure
+
+
+class RecordingAdapter(HTTPAdapter):
+    """Mount it on a session; it retries nothing."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - requests' own signature
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}

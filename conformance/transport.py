@@ -1,0 +1,96 @@
+"""The two ways to the target: our own wire, and one over ``requests`` for networks that need what it brings.
+
+Both turn a Request into the same Exchange. Knows transports by name; does not know cases or judgements.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from conformance.vocabulary import ANSWERED, Exchange, Response
+from conformance.wire import WireTransport, split_raw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conformance.vocabulary import Request, Target
+
+
+class Transport(Protocol):
+    """Sends a request, returns what came of it, never raises for what the other side does."""
+
+    def exchange(self, request: Request) -> Exchange:
+        """Send a request and read its answer."""
+
+    def close(self) -> None:
+        """Close every connection."""
+
+
+def open_transport(target: Target) -> Transport:
+    """The transport the target file asks for."""
+    return _TRANSPORTS[target.transport](target)
+
+
+class RequestsTransport:
+    """Exchanges through a ``requests`` session: its proxies, adapters and certificates, our bytes.
+
+    The session's connection class is replaced by one that writes the request's own header lines and keeps what is
+    read. ``requests`` sends the body without waiting for 100, so ``continued`` tells only what the server sent.
+    """
+
+    def __init__(self, target: Target) -> None:
+        import requests  # noqa: PLC0415 - 50 ms that the default transport need not pay
+
+        from conformance.recording import RecordingAdapter  # noqa: PLC0415 - imports requests
+
+        self._target = target
+        self._session = requests.Session()
+        self._session.mount("http://", RecordingAdapter())
+        self._session.mount("https://", RecordingAdapter())
+        self._session.verify = target.ca_bundle or True
+        self._session.cert = target.client_certificate
+        self._requests: Any = requests
+
+    def exchange(self, request: Request) -> Exchange:
+        """Send a request and read its answer."""
+        started = time.perf_counter()
+        request_line, *lines = request.head[:-4].decode().split("\r\n")
+        path = request_line.split(" ")[1]
+        prepared = self._requests.Request(request.method, self._target.endpoint).prepare()
+        prepared.url = self._target.endpoint.rstrip("/") + path
+        prepared.headers = dict.fromkeys(("X-Lines",), "\r\n".join(lines))
+        prepared.body = request.body
+        try:
+            answer = self._session.send(
+                prepared, allow_redirects=False, timeout=self._target.timeout_s, stream=True
+            )
+            answer.raw.decode_content = False
+            body = answer.raw.read()
+        except (self._requests.RequestException, OSError, ValueError, EOFError) as error:
+            return Exchange(request, b"", b"", None, f"the connection failed: {error}", _ms(started))
+        except Exception as error:  # noqa: BLE001 - urllib3 lets its own errors through while a body is read
+            return Exchange(request, b"", b"", None, f"the answer is not HTTP/1.1: {error!r}", _ms(started))
+        recorder = answer.raw.recorder
+        head, wire_body = split_raw(bytes(recorder.raw), len(recorder.interim))
+        response = Response(
+            answer.status_code,
+            answer.reason or "",
+            tuple((name, value.strip(" \t")) for name, value in recorder.headers(head)),
+            body,
+            tuple(recorder.interim),
+        )
+        answer.close()
+        continued = 100 in recorder.interim if request.expects_continue else None  # noqa: PLR2004 - the status 100
+        return Exchange(request, head, wire_body, response, ANSWERED, _ms(started), continued)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._session.close()
+
+
+def _ms(started: float) -> float:
+    return (time.perf_counter() - started) * 1000
+
+
+_TRANSPORTS: dict[str, Callable[[Target], Transport]] = {"wire": WireTransport, "requests": RequestsTransport}

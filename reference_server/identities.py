@@ -1,0 +1,85 @@
+"""Who may call: accounts (domains), users, projects, and the access keys by which they are known.
+
+This module does not know signatures or permissions. How a principal is written in a bucket policy is
+`domain/<domain id>:user/<user id or name>` (protocol facts, section 8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from string import ascii_letters, ascii_uppercase, digits
+
+Dice = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The principal behind a request; the anonymous one has empty ids."""
+
+    domain_id: str = ""
+    user_id: str = ""
+    user_name: str = ""
+    project_id: str = ""
+    administrator: bool = False
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether nobody signed."""
+        return not self.user_id
+
+    @property
+    def principal(self) -> str:
+        """The name of this caller in the Principal of a bucket policy."""
+        return f"domain/{self.domain_id}:user/{self.user_id}"
+
+
+ANONYMOUS = Caller()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A caller together with the key pair that proves it."""
+
+    access_key: str
+    secret_key: str
+    caller: Caller
+
+
+class Directory:
+    """All identities, found by access key."""
+
+    def __init__(self, identities: Iterable[Identity] = ()) -> None:
+        self._by_access_key = {identity.access_key: identity for identity in identities}
+
+    def find(self, access_key: str) -> Identity | None:
+        """The identity of an access key, or None."""
+        return self._by_access_key.get(access_key)
+
+    def add(self, identity: Identity) -> None:
+        """Make an identity known."""
+        self._by_access_key[identity.access_key] = identity
+
+    def __iter__(self) -> Iterator[Identity]:
+        """All identities, in the order they became known."""
+        return iter(self._by_access_key.values())
+
+
+def _word(dice: Dice, alphabet: str, length: int) -> str:
+    # Four bytes a symbol make the bias of the remainder smaller than one in fifty million.
+    return "".join(alphabet[int.from_bytes(dice(4), "big") % len(alphabet)] for _ in range(length))
+
+
+def new_access_key(dice: Dice) -> str:
+    """Twenty upper-case letters and digits, the shape of the documented access keys."""
+    return _word(dice, ascii_uppercase + digits, 20)
+
+
+def new_secret_key(dice: Dice) -> str:
+    """Forty letters and digits."""
+    return _word(dice, ascii_letters + digits, 40)
+
+
+def new_id(dice: Dice) -> str:
+    """A domain, project or user id: 32 characters of lower-case hex."""
+    return dice(16).hex()

@@ -1,0 +1,81 @@
+"""Which operation answers what: method, kind of resource and sub-resource, in one table.
+
+A sub-resource that is not in the table is refused with 501 and never falls through to the operation without it; this
+module knows nothing else about operations than their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from reference_server.errors import ObsError
+from reference_server.operations import buckets, copying, listing, objects
+from reference_server.signature import SIGNED_PARAMETERS
+from reference_server.wire import Address, Query
+from reference_server.world import Operation, RouteKey
+
+PLAIN_PARAMETERS = frozenset(
+    """
+    prefix marker delimiter max-keys encoding-type key-marker version-id-marker upload-id-marker max-uploads
+    max-parts part-number-marker partNumber versionId position name AccessKeyId Expires Signature attname
+    response-content-type response-content-language response-expires response-cache-control
+    response-content-disposition response-content-encoding
+    """.split()
+)
+"""Parameters that modify an operation without choosing it."""
+
+ROUTES: Mapping[RouteKey, Operation] = MappingProxyType(
+    {
+        ("GET", "service", ""): Operation(
+            "ListBuckets", "ListAllMyBuckets", buckets.list_buckets, needs_bucket=False, checks_itself=True
+        ),
+        ("HEAD", "service", "apiversion"): Operation(
+            "GetApiVersion", "", buckets.api_version, needs_bucket=False, anonymous=True
+        ),
+        ("HEAD", "bucket", "apiversion"): Operation(
+            "GetApiVersion", "", buckets.api_version, needs_bucket=False, anonymous=True
+        ),
+        ("PUT", "bucket", ""): Operation(
+            "CreateBucket", "CreateBucket", buckets.create_bucket, needs_bucket=False, checks_itself=True
+        ),
+        ("HEAD", "bucket", ""): Operation("HeadBucket", "HeadBucket", buckets.head_bucket),
+        ("DELETE", "bucket", ""): Operation("DeleteBucket", "DeleteBucket", buckets.delete_bucket),
+        ("GET", "bucket", ""): Operation("ListObjects", "ListBucket", listing.list_objects),
+        ("GET", "bucket", "location"): Operation("GetBucketLocation", "GetBucketLocation", buckets.get_location),
+        ("GET", "bucket", "versioning"): Operation("GetBucketVersioning", "GetBucketVersioning", buckets.get_versioning),
+        ("PUT", "object", ""): Operation("PutObject", "PutObject", copying.put_object),
+        ("GET", "object", ""): Operation("GetObject", "GetObject", objects.get_object),
+        ("HEAD", "object", ""): Operation("HeadObject", "GetObject", objects.head_object),
+        ("DELETE", "object", ""): Operation("DeleteObject", "DeleteObject", objects.delete_object),
+    }
+)
+
+
+def sub_resource(query: Query) -> str:
+    """The sub-resource a query names, or nothing.
+
+    A name of the documented list is one; so is any unknown name without a value, since that is how they are written.
+    Unknown parameters with a value, and `x-obs-` ones, belong to nobody and choose nothing.
+    """
+    names = [
+        name
+        for name, value in query.pairs
+        if name not in PLAIN_PARAMETERS
+        and not name.lower().startswith("x-obs-")
+        and (name in SIGNED_PARAMETERS or not value)
+    ]
+    if len(set(names)) > 1:
+        raise ObsError("InvalidArgument", "Only one sub-resource can be addressed at a time.")
+    return names[0] if names else ""
+
+
+def route(routes: Mapping[RouteKey, Operation], method: str, address: Address, query: Query) -> Operation:
+    """The operation for a request: 501 for an unknown sub-resource, 405 for a method that it does not have."""
+    name = sub_resource(query)
+    found = routes.get((method, address.kind, name))
+    if found is not None:
+        return found
+    if any(kind == address.kind and known == name for _, kind, known in routes):
+        raise ObsError("MethodNotAllowed")
+    raise ObsError("ServiceNotImplemented", f"There is no sub-resource {name} here.")

@@ -1,0 +1,269 @@
+"""The server without its socket: from the head of a request to a refusal, an answer, or an exchange that wants a body.
+
+This module does not know sockets, nor what any operation does. `open` decides as much as the head allows, so that
+whoever owns the socket sends `100 Continue` only for a body that will be read.
+"""
+
+from __future__ import annotations
+
+import base64
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import Self
+
+from reference_server import access, encryption, forms, policy, signature
+from reference_server.dates import http_date
+from reference_server.documents import error_document
+from reference_server.errors import DamagedStateError, ObsError
+from reference_server.identities import Caller, Dice, Directory
+from reference_server.keyring import Keyring
+from reference_server.operations import common, objects
+from reference_server.routes import ROUTES, route
+from reference_server.state.store import State
+from reference_server.wire import Head, Headers, Query, Request, Response, locate
+from reference_server.world import Call, Receiver, Seams, World
+
+OnBug = Callable[[BaseException], None]
+
+
+def _form_caller(access_key: str, document: str, given: str, directory: Directory) -> Caller:
+    return signature.verify_form(access_key, document, given, directory).caller
+
+
+def finish(call: Call | None, response: Response) -> Response:
+    """The last look at an answer: nothing is left to add."""
+    del call
+    return response
+
+
+def refuse(call: Call | None, error: ObsError, body: bytes) -> Response:
+    """An error answer; without a body, for HEAD, the SDKs look for two headers instead (section 7.1, Q-29)."""
+    head = (("x-obs-error-code", error.code), ("x-obs-error-message", one_line(error.message)))
+    if call is not None and call.head.method == "HEAD":
+        return Response(error.status, head)
+    return Response(error.status, (("Content-Type", "application/xml"),), body)
+
+
+def one_line(text: str) -> str:
+    """Text that can stand in a header."""
+    return "".join(symbol if " " <= symbol <= "~" else "?" for symbol in text)
+
+
+def identifiers(dice: Dice, now: float) -> tuple[str, str]:
+    """`x-obs-request-id` (32 upper-case hex digits, milliseconds from digit 8 as in E-04) and `x-obs-id-2` (64)."""
+    chance = dice(58)
+    request_id = f"{chance[:4].hex()}{int(now * 1000):012x}{chance[4:10].hex()}".upper()
+    return request_id, base64.b64encode(chance[10:]).decode()
+
+
+HONEST = Seams(
+    routes=ROUTES,
+    keyring=Keyring,
+    authenticate=signature.authenticate,
+    verify_form=_form_caller,
+    check_form=forms.check_form,
+    authorize=access.authorize,
+    evaluate=policy.evaluate,
+    wish_of_request=encryption.wish_of_request,
+    wish_of_form=encryption.wish_of_form,
+    decide=encryption.decide,
+    lock=encryption.lock,
+    unlock=encryption.unlock,
+    recall=encryption.recall,
+    response_fields=encryption.response_fields,
+    etag=common.etag_of,
+    keep=lambda _call, record: record,
+    byte_range=objects.byte_range,
+    outgoing=objects.outgoing,
+    refuse=refuse,
+    finish=finish,
+    identifiers=identifiers,
+)
+"""The server as the documents want it."""
+
+
+class Exchange:
+    """A request whose body is wanted. Feed it, then finish it; or abort it."""
+
+    def __init__(self, service: Service, call: Call, receiver: Receiver) -> None:
+        self._service = service
+        self._call = call
+        self._receiver = receiver
+
+    @property
+    def call(self) -> Call:
+        """The call this exchange answers."""
+        return self._call
+
+    def feed(self, data: bytes) -> Response | None:
+        """More of the body; an answer already now means that the rest is not wanted."""
+        try:
+            self._receiver.feed(data)
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong is answered, and bugs are reported
+            self._receiver.abort()
+            return self._service.failure(self._call, error)
+        return None
+
+    def finish(self) -> Iterator[Response | None]:
+        """The answer, after any number of None from operations that take long."""
+        try:
+            outcome = self._receiver.finish()
+            if isinstance(outcome, Response):
+                yield self._service.complete(self._call, outcome)
+                return
+            for response in outcome:
+                yield None if response is None else self._service.complete(self._call, response)
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong is answered, and bugs are reported
+            self._receiver.abort()
+            yield self._service.failure(self._call, error)
+
+    def abort(self) -> None:
+        """The body will never be complete."""
+        self._receiver.abort()
+
+
+class Service:
+    """One OBS endpoint."""
+
+    def __init__(self, world: World, *, on_bug: OnBug | None = None) -> None:
+        self.world = world
+        self._on_bug = on_bug
+        self._date = (0, "")
+
+    @classmethod
+    def over(  # noqa: PLR0913 - the world has this many doors
+        cls,
+        state: State,
+        *,
+        now: Callable[[], float],
+        dice: Dice,
+        region: str = "region",
+        hosts: tuple[str, ...] = ("127.0.0.1", "localhost"),
+        seams: Seams = HONEST,
+        require_https: bool = False,
+        on_bug: OnBug | None = None,
+    ) -> Self:
+        """A service over a state: its keys and identities are whatever the state holds."""
+        keyring = seams.keyring(state.master_keys, root=state.root_key, region=region, now=now, dice=dice)
+        directory = Directory(state.identities.load())
+        world = World(state, keyring, directory, region, hosts, now, dice, seams, require_https)
+        return cls(world, on_bug=on_bug)
+
+    def respond(self, request: Request) -> Response:
+        """The whole exchange at once."""
+        opened = self.open(request.head)
+        if isinstance(opened, Response):
+            return opened
+        refused = opened.feed(request.body) if request.body else None
+        if refused is not None:
+            return refused
+        return next(response for response in opened.finish() if response is not None)
+
+    def open(self, head: Head) -> Response | Exchange:
+        """As much of a request as its head allows: an answer, or an exchange that wants the body."""
+        request_id, host_id = self.world.seams.identifiers(self.world.dice, self.world.now())
+        call: Call | None = None
+        try:
+            address, query = locate(head, self.world.hosts)
+            operation = route(self.world.seams.routes, head.method, address, query)
+            call = Call(self.world, head, address, query, operation, request_id, host_id)
+            outcome = self._admit(call)
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong is answered, and bugs are reported
+            return self._early_failure(head, call, error, request_id, host_id)
+        if isinstance(outcome, Response):
+            return self.complete(call, outcome)
+        return Exchange(self, call, outcome)
+
+    def _admit(self, call: Call) -> Response | Receiver:
+        world, operation = self.world, call.operation
+        refuse_unknown_parameters(call.query)
+        if not operation.anonymous:
+            call.caller = world.seams.authenticate(call.head, call.address, call.query, world.directory, world.now())
+        if operation.needs_bucket:
+            call.found_bucket = world.state.buckets.get(call.address.bucket)
+            if call.found_bucket is None:
+                raise ObsError("NoSuchBucket")
+            if not operation.checks_itself:
+                facts = access.facts_of_request(call.head, call.query, world.now())
+                world.seams.authorize(call, operation.action, facts)
+        return operation.run(call)
+
+    def complete(self, call: Call, response: Response) -> Response:
+        """An operation's answer with the headers every answer has."""
+        framed = self._with_common_headers(response, call.request_id, call.host_id, method=call.head.method)
+        return self.world.seams.finish(call, framed)
+
+    def failure(self, call: Call, error: Exception) -> Response:
+        """The answer to what went wrong while a call was being answered."""
+        refusal = self._as_refusal(error)
+        body = error_document(
+            refusal, resource=call.address.resource, request_id=call.request_id, host_id=call.host_id
+        )
+        return self.complete(call, self.world.seams.refuse(call, refusal, body))
+
+    def malformed(self, message: str, *, status_code: str = "BadRequest") -> Response:
+        """The answer to bytes that are no request at all."""
+        request_id, host_id = self.world.seams.identifiers(self.world.dice, self.world.now())
+        error = ObsError(status_code, message)
+        return self._early_failure(None, None, error, request_id, host_id)
+
+    def _early_failure(
+        self, head: Head | None, call: Call | None, error: Exception, request_id: str, host_id: str
+    ) -> Response:
+        if call is not None:
+            return self.failure(call, error)
+        refusal = self._as_refusal(error)
+        resource = "" if head is None else head.target.partition("?")[0]
+        body = error_document(refusal, resource=resource, request_id=request_id, host_id=host_id)
+        response = self.world.seams.refuse(None, refusal, body)
+        method = "" if head is None else head.method
+        framed = self._with_common_headers(response, request_id, host_id, method=method)
+        return self.world.seams.finish(None, framed)
+
+    def _as_refusal(self, error: Exception) -> ObsError:
+        if isinstance(error, ObsError):
+            return error
+        if isinstance(error, DamagedStateError):
+            return ObsError("InternalError", str(error))
+        if self._on_bug is not None:
+            self._on_bug(error)
+        if isinstance(error, (OSError, sqlite3.OperationalError)):
+            return ObsError("ServiceUnavailable", "The store cannot be used at the moment.")
+        return ObsError("InternalError")
+
+    def _with_common_headers(self, response: Response, request_id: str, host_id: str, *, method: str) -> Response:
+        """In the order of the samples: Server and request id first, id-2, Date and Content-Length last (S-41 to S-49).
+
+        204 and 304 have no Content-Length (RFC 9110, 8.6), although two samples of other pages print one.
+        """
+        body = b"" if method == "HEAD" else response.body
+        headers = (
+            ("Server", "OBS"),
+            ("x-obs-request-id", request_id),
+            *response.headers,
+            ("x-obs-id-2", host_id),
+            ("Date", self._now_as_text()),
+        )
+        without_length = response.status in (204, 304) or response.first("content-length") is not None
+        if not without_length and isinstance(body, bytes):
+            headers = (*headers, ("Content-Length", str(len(body))))
+        return Response(response.status, headers, body, response.reason, response.close)
+
+    def _now_as_text(self) -> str:
+        second = int(self.world.now())
+        if self._date[0] != second:
+            self._date = (second, http_date(second))
+        return self._date[1]
+
+
+def refuse_unknown_parameters(query: Query) -> None:
+    """An `x-obs-` parameter that nothing here reads is refused: ignoring it would do something else than was asked."""
+    for name, _ in query.pairs:
+        lower = name.lower()
+        if lower.startswith("x-obs-") and name not in encryption.QUERY_FIELDS and name != signature.TOKEN:
+            if lower.startswith(encryption.CUSTOMER):
+                continue
+            raise ObsError("InvalidArgument", f"{name} cannot be a query parameter here.")
+
+
+__all__ = ["HONEST", "Exchange", "Headers", "Service", "finish", "identifiers", "one_line", "refuse"]

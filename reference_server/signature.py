@@ -1,0 +1,213 @@
+"""Who sent a request: header, URL and form signatures, their dates and expiries.
+
+This module does not know what the caller may do, nor what any sub-resource means beyond being signed or not.
+
+Header (obs_04_0010), URL (obs_04_0011) and form (obs_04_0012) signatures are Base64(HMAC-SHA1(secret, string to sign)).
+Where the vendor's own clients read the page differently, both readings are accepted, and nothing else:
+
+* The resource names the object percent-encoded, as all four SDKs do (section 6.2, Q-33); of the characters that the
+  SDKs escape differently, both the spelling on the wire and the strict one count.
+* Parameters whose name begins `x-obs-` are part of the resource (SDK rule, section 6.4). In a header signature the
+  list alone counts too, because the Node SDK signs so. In a URL signature it does not: whoever adds such a parameter
+  to a URL signed without it is refused (Q-01).
+* A bucket without an object is `/bucket/`; in path style `/bucket` counts too, because the Python SDK signs so.
+* Values are trimmed (page), which the SDKs do for metadata only; what reaches us has lost its outer blanks anyway (Q-32).
+* A parameter with an empty value counts as one without a value too: clients disagree on writing `acl` or `acl=`.
+
+Further decisions: an absent or unreadable date is 403 AccessDenied (obs_04_0115), an expired URL is 403 AccessDenied
+(section 6.3), no validity is too long (E-11), the Date of a signed URL does not matter (S-65), two ways of signing in
+one request are 400 InvalidArgument, and temporary credentials are not issued here, so their token is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from reference_server.dates import parse_http_date
+from reference_server.errors import ObsError
+from reference_server.identities import ANONYMOUS, Caller, Directory, Identity
+from reference_server.wire import Address, Head, Headers, Query, encode_octets
+
+MAX_SKEW_S = 15 * 60
+HEADER_PREFIX = "x-obs-"
+DATE = "x-obs-date"
+TOKEN = "x-obs-security-token"  # noqa: S105 - the name of a header, not a secret
+
+SIGNED_PARAMETERS = frozenset(
+    # The documented list (OTC and CN-MD editions, section 6.1).
+    """
+    CDNNotifyConfiguration acl append attname backtosource cors customdomain delete deletebucket directcoldaccess
+    encryption inventory length lifecycle location logging metadata mirrorBackToSource modify name notification
+    obscompresspolicy orchestration partNumber policy position quota rename replication requestPayment
+    response-cache-control response-content-disposition response-content-encoding response-content-language
+    response-content-type response-expires restore storageClass storagePolicy storageinfo tagging torrent truncate
+    uploadId uploads versionId versioning versions website object-lock retention x-image-process x-image-save-bucket
+    x-image-save-object x-obs-security-token
+    """.split()
+)
+_SIGNED_LOWER = frozenset(name.lower() for name in SIGNED_PARAMETERS)
+
+_AUTHORIZATION = re.compile(r"OBS ([^:\s]+):(\S+)")
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a request says about its sender, before anything is believed."""
+
+    kind: str
+    access_key: str = ""
+    signature: str = ""
+    expires: str = ""
+
+
+def claim_of(head: Head, query: Query) -> Claim:
+    """Read who a request claims to be from."""
+    authorizations = head.headers.every("authorization")
+    in_url = any(name in query for name in ("Signature", "AccessKeyId", "Expires"))
+    if not authorizations and not in_url:
+        return Claim("anonymous")
+    if len(authorizations) > 1 or (authorizations and in_url):
+        raise ObsError("InvalidArgument", "Only one way of signing can be used in one request.")
+    if in_url:
+        values = [query.every(name) for name in ("AccessKeyId", "Signature", "Expires")]
+        if any(len(value) != 1 for value in values):
+            raise ObsError("AccessDenied", "A signed URL has AccessKeyId, Expires and Signature, each once.")
+        access_key, signature, expires = (value[0] for value in values)
+        return Claim("url", access_key, signature, expires)
+    match = _AUTHORIZATION.fullmatch(authorizations[0])
+    if not match:
+        raise ObsError("AccessDenied", "The Authorization header does not have the form OBS AccessKeyID:Signature.")
+    return Claim("header", match[1], match[2])
+
+
+def authenticate(head: Head, address: Address, query: Query, directory: Directory, now: float) -> Caller:
+    """The proven caller of a request, or a refusal."""
+    claim = claim_of(head, query)
+    if claim.kind == "anonymous":
+        return ANONYMOUS
+    identity = known_identity(claim.access_key, directory)
+    if head.headers.first(TOKEN) is not None or TOKEN in query:
+        raise ObsError("AccessDenied", "Temporary credentials are not known here.")
+    if claim.kind == "url":
+        check_expiry(claim.expires, now)
+    else:
+        check_skew(head.headers, now)
+    check_signature(head, address, query, claim, identity)
+    return identity.caller
+
+
+def known_identity(access_key: str, directory: Directory) -> Identity:
+    """The identity of an access key; unknown ones are 403 InvalidAccessKeyId (obs_04_0115)."""
+    identity = directory.find(access_key)
+    if identity is None:
+        raise ObsError("InvalidAccessKeyId")
+    return identity
+
+
+def check_expiry(expires: str, now: float) -> None:
+    """`Expires` is decimal Unix seconds (S-64)."""
+    if not (expires.isascii() and expires.isdigit()):
+        raise ObsError("AccessDenied", "Expires must be Unix seconds.")
+    if int(expires[:20]) < now:
+        raise ObsError("AccessDenied", "Request has expired")
+
+
+def check_skew(headers: Headers, now: float) -> None:
+    """The date of a header signature, `x-obs-date` before Date, may be 15 minutes off (section 6.1)."""
+    text = headers.first(DATE) or headers.first("date")
+    sent = None if text is None else parse_http_date(text)
+    if sent is None:
+        raise ObsError("AccessDenied", "A signed request needs a valid Date or x-obs-date header.")
+    if abs(sent - now) > MAX_SKEW_S:
+        raise ObsError("RequestTimeTooSkewed")
+
+
+def sign(secret_key: str, string_to_sign: str) -> str:
+    """Base64(HMAC-SHA1(secret, string to sign))."""
+    return base64.b64encode(hmac.digest(secret_key.encode(), encode_octets(string_to_sign), "sha1")).decode()
+
+
+def check_signature(head: Head, address: Address, query: Query, claim: Claim, identity: Identity) -> None:
+    """Compare the signature with that of each accepted reading, in constant time."""
+    given = encode_octets(claim.signature)
+    attempts = strings_to_sign(head, address, query, claim)
+    first = next(attempts)
+    if _same(identity, first, given) or any([_same(identity, attempt, given) for attempt in attempts]):
+        return
+    raise ObsError("SignatureDoesNotMatch", details=(("StringToSign", first), ("SignatureProvided", claim.signature)))
+
+
+def _same(identity: Identity, string_to_sign: str, given: bytes) -> bool:
+    return hmac.compare_digest(sign(identity.secret_key, string_to_sign).encode(), given)
+
+
+def strings_to_sign(head: Head, address: Address, query: Query, claim: Claim) -> Iterator[str]:
+    """Every accepted string to sign, the page's reading with the SDKs' parameters first."""
+    before = signed_head(head, claim)
+    seen: set[str] = set()
+    for path in _paths(address):
+        for parameters in _parameter_readings(query, header_signature=claim.kind == "header"):
+            resource = f"{path}?{parameters}" if parameters else path
+            if resource not in seen:
+                seen.add(resource)
+                yield before + resource
+
+
+def signed_head(head: Head, claim: Claim) -> str:
+    """Everything before the resource: verb, Content-MD5, Content-Type, date slot, `x-obs-` headers (section 6.1)."""
+    headers = head.headers
+    if claim.kind == "url":
+        date = claim.expires
+    else:
+        date = "" if headers.first(DATE) is not None else headers.first("date") or ""
+    lines = [head.method, headers.first("content-md5") or "", headers.first("content-type") or "", date]
+    names = sorted(name for name in headers.names() if name.startswith(HEADER_PREFIX))
+    lines += [f"{name}:{','.join(value.strip() for value in headers.every(name))}" for name in names]
+    return "\n".join(lines) + "\n"
+
+
+def _paths(address: Address) -> Iterator[str]:
+    if not address.bucket:
+        yield "/"
+    elif not address.key:
+        yield f"/{address.bucket}/"
+        if not address.virtual_host:
+            yield f"/{address.bucket}"
+    else:
+        yield f"/{address.bucket}/{address.encoded_key}"
+        yield f"/{address.bucket}/{quote(unquote(address.encoded_key), safe='/~')}"
+
+
+def _parameter_readings(query: Query, *, header_signature: bool) -> Iterator[str]:
+    if not query.pairs:
+        yield ""
+        return
+    yield canonical_parameters(query)
+    yield canonical_parameters(query, bare_empty=True)
+    if header_signature:
+        yield canonical_parameters(query, prefixed=False)
+
+
+def canonical_parameters(query: Query, *, prefixed: bool = True, bare_empty: bool = False) -> str:
+    """The signed parameters, sorted by name, decoded, each name once (the first counts; section 6.1)."""
+    chosen: dict[str, str | None] = {}
+    for name, value in query.pairs:
+        lower = name.lower()
+        if lower in _SIGNED_LOWER or (prefixed and lower.startswith(HEADER_PREFIX)):
+            chosen.setdefault(name, value)
+    return "&".join(
+        name if value is None or (bare_empty and not value) else f"{name}={value}"
+        for name, value in sorted(chosen.items())
+    )
+
+
+def verify_form(access_key: str, policy: str, signature: str, directory: Directory) -> Identity:
+    """The signer of a POST form: what is signed is the policy as it stands in the form, in Base64 (section 6.5)."""
+    identity = known_identity(access_key, directory)
+    if not hmac.compare_digest(sign(identity.secret_key, policy).encode(), encode_octets(signature)):
+        raise ObsError("SignatureDoesNotMatch")
+    return identity

@@ -1,0 +1,94 @@
+"""The SQLite database: its schema, its transactions, and the complaints when it cannot be used.
+
+This module does not know what the tables mean. Journal mode WAL with synchronous=NORMAL: a killed process loses
+nothing that was committed; after a power failure the last commits may be missing, but never half of one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reference_server.errors import StartError
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE identities (
+    access_key TEXT PRIMARY KEY, secret_key TEXT NOT NULL, domain_id TEXT NOT NULL, user_id TEXT NOT NULL,
+    user_name TEXT NOT NULL, project_id TEXT NOT NULL, administrator INTEGER NOT NULL
+);
+CREATE TABLE master_keys (
+    key_id TEXT PRIMARY KEY, region TEXT NOT NULL, domain_id TEXT NOT NULL, project_id TEXT NOT NULL,
+    owner_id TEXT NOT NULL, sealed BLOB NOT NULL, created REAL NOT NULL, alias TEXT NOT NULL,
+    in_default_project INTEGER NOT NULL, state TEXT NOT NULL, deletion_time REAL
+);
+CREATE TABLE buckets (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, domain_id TEXT NOT NULL,
+    owner_id TEXT NOT NULL, created REAL NOT NULL, storage_class TEXT NOT NULL, encryption TEXT, policy BLOB,
+    grants TEXT NOT NULL
+);
+CREATE TABLE objects (
+    bucket INTEGER NOT NULL, key TEXT NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL, modified REAL NOT NULL,
+    domain_id TEXT NOT NULL, storage_class TEXT NOT NULL, details TEXT NOT NULL, PRIMARY KEY (bucket, key)
+) WITHOUT ROWID;
+CREATE TABLE uploads (
+    upload_id TEXT PRIMARY KEY, bucket INTEGER NOT NULL, key TEXT NOT NULL, initiated REAL NOT NULL,
+    domain_id TEXT NOT NULL, details TEXT NOT NULL
+);
+CREATE INDEX uploads_by_key ON uploads (bucket, key, upload_id);
+CREATE TABLE parts (
+    upload_id TEXT NOT NULL, number INTEGER NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL,
+    modified REAL NOT NULL, segments TEXT NOT NULL, PRIMARY KEY (upload_id, number)
+) WITHOUT ROWID;
+CREATE TABLE bodies (row INTEGER PRIMARY KEY AUTOINCREMENT, octets BLOB NOT NULL);
+CREATE TABLE blobs (blob TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+
+
+class Database:
+    """One connection, one writer: the server is one process with one loop."""
+
+    def __init__(self, path: Path | None) -> None:
+        try:
+            self.connection = sqlite3.connect(
+                ":memory:" if path is None else path, isolation_level=None, check_same_thread=False
+            )
+            self._prepare(in_memory=path is None)
+        except sqlite3.Error as error:
+            raise StartError(f"The database {path} cannot be used: {error}.") from error
+
+    def _prepare(self, *, in_memory: bool) -> None:
+        if not in_memory:
+            self.connection.execute("PRAGMA journal_mode=WAL")
+            self.connection.execute("PRAGMA synchronous=NORMAL")
+        (version,) = self.connection.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            with self.transaction():
+                for statement in _SCHEMA.split(";"):
+                    self.connection.execute(statement)
+                self.connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        elif version != SCHEMA_VERSION:
+            raise StartError(f"The database was written by another version of this server (schema {version}).")
+        elif not in_memory:
+            (verdict,) = self.connection.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise StartError(f"The database is damaged: {verdict}.")
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of it or nothing."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self.connection
+        except BaseException:
+            self.connection.execute("ROLLBACK")
+            raise
+        self.connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Write everything back and let go of the files."""
+        self.connection.close()

@@ -1,0 +1,1 @@
+"""Tests of the renderers, fed with literal results lines that are first held against the schema."""
