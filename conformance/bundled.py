@@ -32,7 +32,12 @@ def bundled_server(arguments: Sequence[str] = ()) -> Iterator[Path]:
         command = [sys.executable, "-P", "-m", "reference_server", "--port", "0", "--exit-with-parent"]
         command += ["--target-file", str(target_file), *arguments]
         process = subprocess.Popen(  # noqa: S603 - our own module
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         watchdog = threading.Timer(READY_S, process.kill)
         watchdog.start()

@@ -65,7 +65,11 @@ def make_plan(library: Library, profile: str, select: Sequence[str] = ()) -> Pla
 
 def _matches(case: Case, text: str) -> bool:
     lowered = text.lower()
-    return lowered in case.id.lower() or lowered == case.area or any(lowered == clause.lower() for clause in case.clauses())
+    return (
+        lowered in case.id.lower()
+        or lowered == case.area
+        or any(lowered == clause.lower() for clause in case.clauses())
+    )
 
 
 def lacking(case: Case, target: Target) -> tuple[str, bool] | None:
@@ -83,7 +87,9 @@ def lacking(case: Case, target: Target) -> tuple[str, bool] | None:
 class Campaign:
     """One run against one target."""
 
-    def __init__(self, plan: Plan, library: Library, target: Target, transport: Transport, world: World, journal: Journal) -> None:
+    def __init__(
+        self, plan: Plan, library: Library, target: Target, transport: Transport, world: World, journal: Journal
+    ) -> None:
         self.plan, self.target, self.world = plan, target, world
         self._library, self._transport, self._journal = library, transport, journal
         self.bucket = world.token("obsc")
@@ -148,7 +154,9 @@ class Campaign:
     def declared(self) -> frozenset[str]:
         """Clauses that stay unexercised because the target file declares the gap."""
         gaps = {case: lacking(case, self.target) for case in self.plan.cases}
-        return frozenset(clause for case, gap in gaps.items() if gap is not None and gap[1] for clause in case.clauses())
+        return frozenset(
+            clause for case, gap in gaps.items() if gap is not None and gap[1] for clause in case.clauses()
+        )
 
     def clean_up(self) -> CleanUp:
         """Remove what the journal holds, one delete each."""

@@ -134,7 +134,9 @@ def _build_scalar(node: yaml.ScalarNode, place: Place, document: Document) -> st
     kind = next((tag for tag, shape in _YAML11.get(text[:1], ()) if shape.match(text)), None)
     if kind is not None:
         name = str(kind).rpartition(":")[2]
-        raise CaseError(f"{document.at(place)}: {text or 'an empty value'} reads as a {name} to YAML; write it in quotes")
+        raise CaseError(
+            f"{document.at(place)}: {text or 'an empty value'} reads as a {name} to YAML; write it in quotes"
+        )
     return text
 
 
@@ -149,7 +151,9 @@ class SchemaCheck:
 
     def errors(self, document: Document) -> Iterator[str]:
         """One line for each thing wrong, in file order."""
-        found = sorted(self.validator.iter_errors(document.value), key=lambda error: list(map(str, error.absolute_path)))
+        found = sorted(
+            self.validator.iter_errors(document.value), key=lambda error: list(map(str, error.absolute_path))
+        )
         for error in found:
             yield from self._explain(error, document)
 
@@ -206,7 +210,9 @@ def load_library(root: Path = LIBRARY_ROOT) -> Library:
         raise CaseError("\n".join(problems))
     return Library(
         requirements=requirements,
-        sections={document.value["page"]: tuple(document.value.get("sections", ())) for document in files["requirements"]},
+        sections={
+            document.value["page"]: tuple(document.value.get("sections", ())) for document in files["requirements"]
+        },
         informative={
             document.value["page"]: {
                 f"informative {number}": tuple(record["claims"])
@@ -230,7 +236,11 @@ def _kind_of(relative: Path) -> str | None:
 
 
 def _schema_problems(root: Path, files: Mapping[str, list[Document]]) -> list[str]:
-    schemas = {"requirements": "requirements.schema.json", "profiles": "profile.schema.json", "cases": "case.schema.json"}
+    schemas = {
+        "requirements": "requirements.schema.json",
+        "profiles": "profile.schema.json",
+        "cases": "case.schema.json",
+    }
     return [
         line
         for kind, schema in schemas.items()
@@ -299,7 +309,9 @@ def _cases(
         for index, data in enumerate(document.value["cases"]):
             place: Place = ("cases", index)
             if data["id"] in ids:
-                problems.append(f"{document.at((*place, 'id'))}: case id {data['id']} is used already at {ids[data['id']]}")
+                problems.append(
+                    f"{document.at((*place, 'id'))}: case id {data['id']} is used already at {ids[data['id']]}"
+                )
             ids[data["id"]] = document.at((*place, "id"))
             reader = _CaseReader(document, place, data, requirements, shapes)
             built += reader.cases()
@@ -391,7 +403,9 @@ class _CaseReader:
         judged = {check.subject for check in expect if check.word != "observe"}
         for name, selector in save.items():
             if selector.partition(" ")[0] in {"header", "xml"} and selector not in judged:
-                self.problem((*place, "save", name), f"{selector} is saved but no expectation of the step says it is there")
+                self.problem(
+                    (*place, "save", name), f"{selector} is saved but no expectation of the step says it is there"
+                )
         self.known |= set(save)
         return Step(stage, f"{stage} {number}", request, expect, tuple(save.items()))
 

@@ -59,7 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--target", type=Path, metavar="FILE.toml", help="target file")
     where.add_argument("--endpoint", metavar="URL", help="endpoint alone; credentials from the environment")
     run.add_argument("--profile", metavar="NAME", help="profile to judge by (default: the target file's)")
-    run.add_argument("--select", action="append", default=[], metavar="TEXT", help="only cases whose id contains TEXT, or of that area or clause")
+    run.add_argument(
+        "--select",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="only cases whose id contains TEXT, or of that area or clause",
+    )
     run.add_argument("--jobs", type=int, metavar="N", help="cases at a time (default: the target file's limit, 8)")
     run.add_argument("--seed", type=int, metavar="N", help="seed of generated names")
     run.add_argument("--strict", action="store_true", help="a broken SHOULD fails the target too")
@@ -79,7 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     spec = commands.add_parser("spec", help="compare a page's text with the clauses that claim it")
     spec.add_argument("page", type=Path, metavar="PAGE.txt")
     spec.add_argument("--page-name", default="sse-kms", metavar="NAME", help="page of the library (default: sse-kms)")
-    spec.add_argument("--list", action="store_true", dest="list_sentences", help="print every sentence with its fingerprint")
+    spec.add_argument(
+        "--list", action="store_true", dest="list_sentences", help="print every sentence with its fingerprint"
+    )
     spec.set_defaults(command=_spec)
     report = commands.add_parser("report", help="render a results file again")
     report.add_argument("results", type=Path, metavar="RESULTS.jsonl")
@@ -172,7 +180,9 @@ def _play(campaign: Campaign, library: Library, options: argparse.Namespace, out
             results.append(result)
             results_file.case(result)
             if result.rung != "pass":
-                print(f"{_MARKS.get(result.rung, result.rung.upper()):>14}  {result.case.id}  {result.reason}", flush=True)
+                print(
+                    f"{_MARKS.get(result.rung, result.rung.upper()):>14}  {result.case.id}  {result.reason}", flush=True
+                )
     except KeyboardInterrupt:
         interrupted = True
     cleaned = campaign.clean_up()
@@ -240,7 +250,9 @@ def _explain(options: argparse.Namespace) -> int:
     found = [case for case in library.cases if options.id in {case.id, case.id.partition("/")[0]}]
     if not found:
         raise UsageError(f"no case or clause has the id {options.id!r}; obs-conformance list shows the cases")
-    print("\n\n".join(explain_case(case, [library.requirements[clause] for clause in case.clauses()]) for case in found))
+    print(
+        "\n\n".join(explain_case(case, [library.requirements[clause] for clause in case.clauses()]) for case in found)
+    )
     return 0
 
 
@@ -250,7 +262,11 @@ def _coverage(options: argparse.Namespace) -> int:
         clause: [case.id for case in library.cases if clause in case.clauses()] for clause in library.requirements
     }
     if options.json:
-        print(json.dumps({"clauses": matrix, "cases": {case.id: list(case.clauses()) for case in library.cases}}, indent=1))
+        print(
+            json.dumps(
+                {"clauses": matrix, "cases": {case.id: list(case.clauses()) for case in library.cases}}, indent=1
+            )
+        )
         return 0
     for clause, cases in matrix.items():
         requirement = library.requirements[clause]
@@ -269,7 +285,9 @@ def _spec(options: argparse.Namespace) -> int:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{options.page}: cannot be read as text: {error}") from error
     clauses = [requirement for requirement in library.requirements.values() if requirement.page == options.page_name]
-    claims = {requirement.id: requirement.claims for requirement in clauses} | dict(library.informative[options.page_name])
+    claims = {requirement.id: requirement.claims for requirement in clauses} | dict(
+        library.informative[options.page_name]
+    )
     found = compare_page(text, library.sections[options.page_name], claims)
     if options.list_sentences:
         for sentence in found.sentences:

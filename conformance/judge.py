@@ -97,7 +97,10 @@ def shown(values: tuple[str, ...]) -> str:
 
 def _status(_: str, wanted: object, view: View) -> Iterator[str]:
     if view.response.status not in _numbers(wanted):
-        yield f"status {view.response.status} {view.response.reason}".rstrip() + f" where {_english_numbers(wanted)} is due"
+        yield (
+            f"status {view.response.status} {view.response.reason}".rstrip()
+            + f" where {_english_numbers(wanted)} is due"
+        )
 
 
 def _numbers(wanted: object) -> tuple[int, ...]:
@@ -211,10 +214,12 @@ def _fits(value: str, pattern: str) -> bool:
 WORDS: Mapping[str, Word] = {
     "status": Word(_status, lambda _, wanted: f"the status is {_english_numbers(wanted)}"),
     "equals": Word(
-        _value_test(lambda value, wanted: value == wanted, "is not"), lambda subject, wanted: f"{subject} is exactly {wanted!r}"
+        _value_test(lambda value, wanted: value == wanted, "is not"),
+        lambda subject, wanted: f"{subject} is exactly {wanted!r}",
     ),
     "differs": Word(
-        _value_test(lambda value, wanted: value != wanted, "must not be"), lambda subject, wanted: f"{subject} is not {wanted!r}"
+        _value_test(lambda value, wanted: value != wanted, "must not be"),
+        lambda subject, wanted: f"{subject} is not {wanted!r}",
     ),
     "matches": Word(_value_test(_fits, "does not match"), lambda subject, wanted: f"{subject} matches {wanted}"),
     "one_of": Word(_one_of, lambda subject, wanted: f"{subject} is one of {wanted}"),

@@ -184,7 +184,9 @@ def _with_standard_lines(template: RequestTemplate, *, has_body: bool) -> tuple[
         wanted["Authorization"] = "{authorization}"
     if has_body or template.method in {"PUT", "POST"}:
         wanted["Content-Length"] = "{length}"
-    added = [f"{name}: {value}" for name, value in wanted.items() if name.lower() not in listed | _lowered(template.omit)]
+    added = [
+        f"{name}: {value}" for name, value in wanted.items() if name.lower() not in listed | _lowered(template.omit)
+    ]
     first = [line for line in added if line.startswith("Host:")]
     return (*first, *template.headers, *(line for line in added if line not in first))
 

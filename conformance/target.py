@@ -83,7 +83,11 @@ def load_target(path: Path, environment: Mapping[str, str] = os.environ) -> Targ
 def target_from_endpoint(endpoint: str, environment: Mapping[str, str] = os.environ) -> Target:
     """A target known by its URL alone, credentials from the environment."""
     checked = check_endpoint(endpoint, "--endpoint")
-    return Target(name=urlsplit(checked).netloc, endpoint=checked, identities={"owner": _from_environment("--endpoint", environment)})
+    return Target(
+        name=urlsplit(checked).netloc,
+        endpoint=checked,
+        identities={"owner": _from_environment("--endpoint", environment)},
+    )
 
 
 def check_endpoint(endpoint: str, where: str) -> str:

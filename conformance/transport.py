@@ -62,9 +62,7 @@ class RequestsTransport:
         prepared.headers = dict.fromkeys(("X-Lines",), "\r\n".join(lines))
         prepared.body = request.body
         try:
-            answer = self._session.send(
-                prepared, allow_redirects=False, timeout=self._target.timeout_s, stream=True
-            )
+            answer = self._session.send(prepared, allow_redirects=False, timeout=self._target.timeout_s, stream=True)
             answer.raw.decode_content = False
             body = answer.raw.read()
         except (self._requests.RequestException, OSError, ValueError, EOFError) as error:

@@ -69,9 +69,7 @@ def _sentence(findings: Sequence[Finding]) -> str:
     return f"{findings[0].step}: {findings[0].says}{more}"
 
 
-def clause_results(
-    requirements: Sequence[Requirement], results: Sequence[CaseResult]
-) -> dict[str, ClauseResult]:
+def clause_results(requirements: Sequence[Requirement], results: Sequence[CaseResult]) -> dict[str, ClauseResult]:
     """One verdict for each clause, over the judged steps of every measured case."""
     held, weak, broken, seen = (dict[str, list[str]]() for _ in range(4))
     for result in results:
@@ -86,7 +84,9 @@ def clause_results(
         for observation in result.played.observations:
             for clause in observation.clauses:
                 seen.setdefault(clause, []).append(result.case.id)
-    return {requirement.id: _clause_result(requirement, held, weak, broken, seen, results) for requirement in requirements}
+    return {
+        requirement.id: _clause_result(requirement, held, weak, broken, seen, results) for requirement in requirements
+    }
 
 
 def _clause_result(
@@ -129,7 +129,9 @@ def conclude(
     """
     counts: Counter[Rung] = Counter(result.rung for result in results)
     clauses = clause_results(requirements, results)
-    musts = [requirement for requirement in requirements if requirement.level == "must" and requirement.observable != "no"]
+    musts = [
+        requirement for requirement in requirements if requirement.level == "must" and requirement.observable != "no"
+    ]
     exercised = sum(clauses[requirement.id].verdict in {"holds", "broken", "weak"} for requirement in musts)
     missing = [
         requirement.id

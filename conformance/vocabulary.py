@@ -129,7 +129,9 @@ class Case:
 
     def clauses(self) -> tuple[str, ...]:
         """Every clause the case or one of its judged expectations cites, each once."""
-        judged = (clause for step in self.steps if step.stage == "step" for check in step.expect for clause in check.cites)
+        judged = (
+            clause for step in self.steps if step.stage == "step" for check in step.expect for clause in check.cites
+        )
         return tuple(dict.fromkeys((*self.cites, *judged)))
 
 

@@ -209,7 +209,12 @@ def _ended(answer: _Answer, raw: bytearray) -> str:
 
 
 def _keeps(answer: _Answer) -> bool:
-    tokens = {token.strip().lower() for name, value in answer.headers if name.lower() == "connection" for token in value.split(",")}
+    tokens = {
+        token.strip().lower()
+        for name, value in answer.headers
+        if name.lower() == "connection"
+        for token in value.split(",")
+    }
     framed = answer.delimited() or answer.to_head or answer.status in _BODILESS
     return "close" not in tokens and framed
 

@@ -49,12 +49,12 @@ _ALWAYS_THE_OWNERS = frozenset(("GetBucketPolicy", "PutBucketPolicy", "DeleteBuc
 def facts_of_request(head: Head, query: Query, now: float) -> dict[str, str]:
     """What the conditions of a policy can ask about a request."""
     headers = head.headers
-    said = {
-        name: headers.joined(name) or "" for name in headers.names() if name.startswith("x-obs-")
-    }
+    said = {name: headers.joined(name) or "" for name in headers.names() if name.startswith("x-obs-")}
     facts = header_facts(said)
-    for name, value in (("server-side-encryption", mode_as_said(headers, query)),
-                        ("server-side-encryption-kms-key-id", key_id_as_said(headers, query))):
+    for name, value in (
+        ("server-side-encryption", mode_as_said(headers, query)),
+        ("server-side-encryption-kms-key-id", key_id_as_said(headers, query)),
+    ):
         if value is not None:
             facts[name] = value
     for name, header in (("referer", "referer"), ("useragent", "user-agent")):

@@ -27,7 +27,9 @@ _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
 def _escape(text: str) -> str:
     if text.isalnum():
         return text
-    return "".join(_ESCAPES.get(symbol) or (symbol if _is_xml(symbol) else "\N{REPLACEMENT CHARACTER}") for symbol in text)
+    return "".join(
+        _ESCAPES.get(symbol) or (symbol if _is_xml(symbol) else "\N{REPLACEMENT CHARACTER}") for symbol in text
+    )
 
 
 def _is_xml(symbol: str) -> bool:
@@ -47,9 +49,7 @@ def document(root: str, content: Content, *, namespace: str = NAMESPACE) -> byte
     return f"{DECLARATION}<{opening}>{_render(content)}</{root}>".encode()
 
 
-def error_document(
-    error: ObsError, *, resource: str, request_id: str, host_id: str
-) -> bytes:
+def error_document(error: ObsError, *, resource: str, request_id: str, host_id: str) -> bytes:
     """The error document of obs_04_0115, its elements in the order of the sample there, then further ones."""
     children: list[Node] = [
         ("Code", error.code),
@@ -89,7 +89,9 @@ def text_of(element: Element) -> str:
     return (element.text or "").strip()
 
 
-def children_of(element: Element, allowed: Mapping[str, bool] | None = None, *, code: str = "MalformedXML") -> list[Element]:
+def children_of(
+    element: Element, allowed: Mapping[str, bool] | None = None, *, code: str = "MalformedXML"
+) -> list[Element]:
     """The children of an element; with `allowed`, only these names, those marked False at most once."""
     children = list(element)
     if allowed is not None:
@@ -104,4 +106,6 @@ def children_of(element: Element, allowed: Mapping[str, bool] | None = None, *, 
 
 def leaves_of(element: Element, allowed: Iterable[str], *, code: str = "MalformedXML") -> dict[str, str]:
     """The texts of an element's children by name, each at most once."""
-    return {local_name(child): text_of(child) for child in children_of(element, dict.fromkeys(allowed, False), code=code)}
+    return {
+        local_name(child): text_of(child) for child in children_of(element, dict.fromkeys(allowed, False), code=code)
+    }

@@ -227,9 +227,7 @@ def customer_key(headers: Headers, prefix: str) -> CustomerKey | None:
 # ---- the bucket's default ----------------------------------------------------------------------------------------
 
 
-def bucket_default(
-    leaves: Mapping[str, str], keyring: Keyring, caller: Caller
-) -> BucketDefault:
+def bucket_default(leaves: Mapping[str, str], keyring: Keyring, caller: Caller) -> BucketDefault:
     """Check the leaves of `ApplyServerSideEncryptionByDefault` and the key they name.
 
     The key is checked at once because a live endpoint did so (section 4.4), and a key outside the default project

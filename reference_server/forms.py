@@ -14,7 +14,9 @@ from reference_server.dates import parse_iso_date
 from reference_server.errors import ObsError
 from reference_server.wire import Headers
 
-_UNCOVERED = frozenset(("accesskeyid", "obsaccesskeyid", "signature", "file", "policy", "token", "submit", "field names"))
+_UNCOVERED = frozenset(
+    ("accesskeyid", "obsaccesskeyid", "signature", "file", "policy", "token", "submit", "field names")
+)
 """Form items that need no condition (section 6.5); the newer samples call the access key ObsAccessKeyId."""
 
 _MAX_POLICY = 64 * 1024

@@ -10,19 +10,17 @@ malformed is answered with 400 or a closed connection (both length headers, RFC 
 from __future__ import annotations
 
 import asyncio
-import time
+import contextlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import Any
 
 import httptools
 
+from reference_server.errors import DamagedStateError
 from reference_server.service import Exchange, Service
 from reference_server.wire import Head, Headers, Response, decode_octets, encode_octets
-
-if TYPE_CHECKING:
-    import ssl
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADER_LINES = 200
@@ -41,8 +39,6 @@ SWEEP_S = 1.0
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _UNSAFE = str.maketrans("\r\n\0", "   ")
-
-LogLine = Callable[[Head | None, Response, int, float, str], None]
 
 
 def render_head(response: Response, *, close: bool) -> bytes:
@@ -67,13 +63,14 @@ class Connection(asyncio.Protocol):
         self._secure = False
         self._peer = ""
         self._waiting: deque[bytes] = deque()
+        self._pipelined: list[tuple[str, tuple[Any, ...]]] = []
         self._begin_request()
         self._closing = False
         self._busy = False
         self._writable = True
         self._steps: Iterator[Response | None] | None = None
         self._body: Iterator[bytes] | None = None
-        self._unframed = False
+        self._lingering = False
         self.deadline = self._loop.time() + HEAD_TIMEOUT_S
 
     def _begin_request(self) -> None:
@@ -84,10 +81,10 @@ class Connection(asyncio.Protocol):
         self._head: Head | None = None
         self._exchange: Exchange | None = None
         self._answered = False
+        self._complete = False
         self._discarded = 0
-        self._received = 0
-        self._began = 0.0
         self._keep = True
+        self._close_after = False
 
     # ---- what asyncio calls ------------------------------------------------------------------------------------------
 
@@ -170,8 +167,7 @@ class Connection(asyncio.Protocol):
         if self._busy or self._closing:
             return
         self._begin_request()
-        self._began = self._loop.time()
-        self.deadline = self._began + HEAD_TIMEOUT_S
+        self.deadline = self._loop.time() + HEAD_TIMEOUT_S
 
     def on_url(self, url: bytes) -> None:
         """A piece of the target."""
@@ -183,11 +179,199 @@ class Connection(asyncio.Protocol):
         if not self._later("on_header", name, value) and self._in_head:
             self._headers.append((name.decode("latin-1"), decode_octets(value.strip(b" \t"))))
 
-    def _later(self, *event: object) -> bool:
+    def _later(self, name: str, *arguments: Any) -> bool:  # noqa: ANN401 - whatever the parser says
         """Keep a parser event of a pipelined request until the answer under way is out."""
         if self._closing:
             return True
         if self._busy:
-            self._pipelined.append(event)
-            return True
-        return False
+            self._pipelined.append((name, arguments))
+        return self._busy
+
+    def on_headers_complete(self) -> None:
+        """The head is whole; the parser's answers to questions are those of this moment."""
+        method, keep = self._parser.get_method().decode("ascii"), bool(self._parser.should_keep_alive())
+        if not self._later("_open", method, keep):
+            self._open(method, keep)
+
+    def _open(self, method: str, keep: bool) -> None:  # noqa: FBT001 - replayed by position
+        self._in_head, self._keep = False, keep
+        if len(self._headers) > MAX_HEADER_LINES:
+            self._refuse_bytes("There are too many header lines.")
+            return
+        head = Head(method, decode_octets(self._url), Headers(tuple(self._headers)), self._secure, self._peer)
+        waits = head.has_body and (head.headers.first("expect") or "").lower() == "100-continue"
+        opened = self._service.open(head)
+        if isinstance(opened, Exchange):
+            self._exchange = opened
+            if waits and self._transport is not None:
+                self._transport.write(_CONTINUE)
+            return
+        unbounded = head.has_body and (head.declared_length is None or head.declared_length > MAX_DISCARDED_BYTES)
+        self._send(opened, keep=keep and not waits and not unbounded)
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body, for the exchange or, after an early answer, for nobody."""
+        if self._later("on_body", data):
+            return
+        self.deadline = self._loop.time() + BODY_TIMEOUT_S
+        if self._exchange is None:
+            self._discarded += len(data)
+            if self._discarded > MAX_DISCARDED_BYTES:
+                self._shut()
+            return
+        refused = self._exchange.feed(data)
+        if refused is not None:
+            self._exchange = None
+            self._send(refused, keep=False)
+
+    def on_message_complete(self) -> None:
+        """The request is whole: make the answer, unless it was given early."""
+        if self._later("on_message_complete"):
+            return
+        self._complete = True
+        if self._exchange is not None:
+            self._steps, self._exchange = self._exchange.finish(), None
+            self._busy = True
+            self._advance()
+        elif self._answered:
+            self._next()
+
+    # ---- answering ---------------------------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """One step of an operation that may take long; others have their turn between steps."""
+        if self._steps is None:
+            return
+        self.deadline = self._loop.time() + BODY_TIMEOUT_S
+        response = next(self._steps)
+        if response is None:
+            self._loop.call_soon(self._advance)
+            return
+        self._steps, self._busy = None, False
+        self._send(response, keep=self._keep)
+
+    def _send(self, response: Response, *, keep: bool) -> None:
+        if self._transport is None:
+            return
+        self._answered = True
+        framed = isinstance(response.body, bytes) or response.first("content-length") is not None
+        self._close_after = not keep or response.close or not framed
+        head = render_head(response, close=self._close_after)
+        if isinstance(response.body, bytes):
+            self._transport.write(head + response.body)
+            self._sent()
+            return
+        self._transport.write(head)
+        self._body, self._busy = response.body, True
+        self._write_on()
+
+    def _write_on(self) -> None:
+        """As much of a streamed body as the client takes, at most a fair share at a time."""
+        written = 0
+        while self._body is not None and self._writable and self._transport is not None:
+            self.deadline = self._loop.time() + BODY_TIMEOUT_S
+            try:
+                piece = next(self._body, None)
+            except (DamagedStateError, OSError):
+                self._transport.abort()  # bytes that cannot be vouched for are never sent: the body stays short
+                return
+            if piece is None:
+                self._body, self._busy = None, False
+                self._sent()
+                return
+            self._transport.write(piece)
+            written += len(piece)
+            if written >= FAIR_SHARE:
+                self._loop.call_soon(self._write_on)
+                return
+
+    def _sent(self) -> None:
+        if self._close_after:
+            self._shut()
+        elif self._complete:
+            self._next()
+
+    def _next(self) -> None:
+        """Ready for the next request: first what the parser has already seen of it, then what it has not."""
+        self._begin_request()
+        self.deadline = self._loop.time() + IDLE_TIMEOUT_S
+        events, self._pipelined = self._pipelined, []
+        for name, arguments in events:
+            getattr(self, name)(*arguments)
+        while self._waiting and not self._busy and not self._closing:
+            self._parse(self._waiting.popleft())
+        if not self._busy and self._transport is not None and not self._closing:
+            self._transport.resume_reading()
+
+    def _shut(self) -> None:
+        """Close our side and linger, so that a client still sending reads its answer before it sees a reset."""
+        if self._lingering or self._transport is None:
+            return
+        self._closing = self._lingering = True
+        self.deadline = self._loop.time() + LINGER_S
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def expire(self) -> None:
+        """The client took too long."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close_if_idle(self) -> bool:
+        """Close a connection that is between two requests; whether it was."""
+        idle = not self._busy and self._exchange is None and not self._headers
+        if idle and self._transport is not None:
+            self._transport.close()
+        return idle
+
+
+def _close(body: Iterator[bytes] | None) -> None:
+    if body is not None and hasattr(body, "close"):
+        body.close()
+
+
+class HttpServer:
+    """Listens, and ends connections that take too long."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.connections: set[Connection] = set()
+        self._gone = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; returns the port, which is a free one if 0 was asked for."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self), host, port)
+        self._sweeper = loop.create_task(self._sweep())
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self, grace_s: float = 5.0) -> None:
+        """Accept nobody new, let requests in flight finish, then close."""
+        if self._server is not None:
+            self._server.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        until = asyncio.get_running_loop().time() + grace_s
+        while self.connections and asyncio.get_running_loop().time() < until:
+            self._gone.clear()
+            for connection in list(self.connections):
+                connection.close_if_idle()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._gone.wait(), 0.05)
+        for connection in list(self.connections):
+            connection.expire()
+
+    def connection_is_gone(self) -> None:
+        """A connection ended."""
+        self._gone.set()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now = asyncio.get_running_loop().time()
+            for connection in [connection for connection in self.connections if connection.deadline < now]:
+                connection.expire()

@@ -297,9 +297,7 @@ def _statement(value: Any, bucket: str) -> Statement:  # noqa: ANN401 - JSON can
     )
 
 
-def _either(
-    fields: dict[str, Any], name: str, read: Callable[[Any], tuple[str, ...]]
-) -> tuple[tuple[str, ...], bool]:
+def _either(fields: dict[str, Any], name: str, read: Callable[[Any], tuple[str, ...]]) -> tuple[tuple[str, ...], bool]:
     if (name in fields) == ("Not" + name in fields):
         raise _malformed(f"A statement has either {name} or Not{name}.")
     negated = name not in fields

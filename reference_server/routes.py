@@ -43,7 +43,9 @@ ROUTES: Mapping[RouteKey, Operation] = MappingProxyType(
         ("DELETE", "bucket", ""): Operation("DeleteBucket", "DeleteBucket", buckets.delete_bucket),
         ("GET", "bucket", ""): Operation("ListObjects", "ListBucket", listing.list_objects),
         ("GET", "bucket", "location"): Operation("GetBucketLocation", "GetBucketLocation", buckets.get_location),
-        ("GET", "bucket", "versioning"): Operation("GetBucketVersioning", "GetBucketVersioning", buckets.get_versioning),
+        ("GET", "bucket", "versioning"): Operation(
+            "GetBucketVersioning", "GetBucketVersioning", buckets.get_versioning
+        ),
         ("PUT", "object", ""): Operation("PutObject", "PutObject", copying.put_object),
         ("GET", "object", ""): Operation("GetObject", "GetObject", objects.get_object),
         ("HEAD", "object", ""): Operation("HeadObject", "GetObject", objects.head_object),

@@ -196,9 +196,7 @@ class Service:
     def failure(self, call: Call, error: Exception) -> Response:
         """The answer to what went wrong while a call was being answered."""
         refusal = self._as_refusal(error)
-        body = error_document(
-            refusal, resource=call.address.resource, request_id=call.request_id, host_id=call.host_id
-        )
+        body = error_document(refusal, resource=call.address.resource, request_id=call.request_id, host_id=call.host_id)
         return self.complete(call, self.world.seams.refuse(call, refusal, body))
 
     def malformed(self, message: str, *, status_code: str = "BadRequest") -> Response:

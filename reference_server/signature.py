@@ -54,6 +54,7 @@ _SIGNED_LOWER = frozenset(name.lower() for name in SIGNED_PARAMETERS)
 
 _AUTHORIZATION = re.compile(r"OBS ([^:\s]+):(\S+)")
 
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What a request says about its sender, before anything is believed."""

@@ -78,9 +78,7 @@ class Seams:
     wish_of_form: Callable[[Headers], Wish]
     decide: Callable[[Occasion, Wish, BucketDefault | None, Keyring, Caller], Encryption]
     lock: Callable[[Encryption, Keyring, Dice], tuple[bytes, Envelope] | None]
-    unlock: Callable[
-        [Envelope | None, Keyring, Caller, CustomerKey | None], tuple[Encryption, bytes | None]
-    ]
+    unlock: Callable[[Envelope | None, Keyring, Caller, CustomerKey | None], tuple[Encryption, bytes | None]]
     recall: Callable[[Envelope | None, Keyring, CustomerKey | None], Encryption]
     response_fields: Callable[[Occasion, Encryption], Pairs]
     etag: Callable[[bytes, bytes | None], str]

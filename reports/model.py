@@ -17,6 +17,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 FORMAT = 1
 
+_T = TypeVar("_T")
+
 Level = Literal["must", "should", "observe"]
 ClauseLevel = Literal["must", "should", "may", "info"]
 Rung = Literal[
@@ -353,9 +355,6 @@ class _Reader:
 
     def _error(self, number: int, problem: str, remedy: str) -> ResultsError:
         return ResultsError(file=self.path, line=number, problem=problem, remedy=remedy)
-
-
-_T = TypeVar("_T")
 
 
 @functools.cache

@@ -204,9 +204,7 @@ def fields_of(call: Call, occasion: Occasion, encryption: Encryption) -> Pairs:
 class Intake:
     """The body of an object on its way into the store, encrypted as decided."""
 
-    def __init__(
-        self, call: Call, occasion: Occasion, encryption: Encryption, *, md5: bytes | None = None
-    ) -> None:
+    def __init__(self, call: Call, occasion: Occasion, encryption: Encryption, *, md5: bytes | None = None) -> None:
         locked = call.world.seams.lock(encryption, call.world.keyring, call.world.dice)
         data_key, self._envelope = (None, None) if locked is None else locked
         self._call = call

@@ -66,9 +66,7 @@ def list_objects(call: Call) -> Response:
         children.append(("NextMarker", name(page.next_marker)))
     children += [_entry(record, name(record.key)) for record in page.objects]
     children += [("CommonPrefixes", (("Prefix", name(entry)),)) for entry in page.prefixes]
-    return xml_response(
-        document("ListBucketResult", children), (("x-obs-bucket-location", call.world.region),)
-    )
+    return xml_response(document("ListBucketResult", children), (("x-obs-bucket-location", call.world.region),))
 
 
 def _entry(record: ObjectRecord, name: str) -> Node:
