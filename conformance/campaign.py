@@ -153,10 +153,8 @@ class Campaign:
 
     def declared(self) -> frozenset[str]:
         """Clauses that stay unexercised because the target file declares the gap."""
-        gaps = {case: lacking(case, self.target) for case in self.plan.cases}
-        return frozenset(
-            clause for case, gap in gaps.items() if gap is not None and gap[1] for clause in case.clauses()
-        )
+        gaps = ((case, lacking(case, self.target)) for case in self.plan.cases)
+        return frozenset(clause for case, gap in gaps if gap is not None and gap[1] for clause in case.clauses())
 
     def clean_up(self) -> CleanUp:
         """Remove what the journal holds, one delete each."""
