@@ -91,12 +91,15 @@ class _ExactLines:
 
     response_class = _RecordingResponse
 
-    def request(self, method: str, url: str, body: Any = None, headers: Any = None, **_: Any) -> None:  # noqa: ANN401
-        connection: Any = self
-        connection.putrequest(method, url, skip_host=True, skip_accept_encoding=True)
-        for line in (headers or {})[LINES].split("\r\n"):
-            connection._output(line.encode())  # noqa: SLF001 - the only way past http.client's re-spelling
-        connection.endheaders(body or None)
+    def putrequest(self, method: str, url: str, **_: Any) -> None:  # noqa: ANN401 - http.client's own signature
+        super().putrequest(method, url, skip_host=True, skip_accept_encoding=True)  # type: ignore[misc]
+
+    def putheader(self, header: Any, *values: Any) -> None:  # noqa: ANN401 - http.client's own signature
+        """Write the carried lines; lines that the libraries would add themselves are left out."""
+        if header == LINES:
+            connection: Any = self
+            for line in str(values[0]).split("\r\n"):
+                connection._output(line.encode())  # noqa: SLF001 - the only way past http.client's re-spelling
 
     def getresponse(self) -> Any:  # noqa: ANN401 - urllib3's response
         answer = super().getresponse()  # type: ignore[misc]

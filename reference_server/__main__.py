@@ -16,9 +16,9 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from reference_server.defects import DEFECTS
 from reference_server.errors import StartError
@@ -26,6 +26,9 @@ from reference_server.http_server import HttpServer
 from reference_server.provision import provision, target_file, write_private
 from reference_server.service import HONEST, Service
 from reference_server.state.store import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 USAGE = 2
 _DOMAIN_ID = re.compile(r"[0-9a-z]{32}")
@@ -53,8 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line, as everything else here does."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{self.prog}: {message}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="obs-reference-server", description="A small, honest OBS on this machine.")
+    parser = _Parser(prog="obs-reference-server", description="A small, honest OBS on this machine.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, metavar="N", help="port to listen on (default 0: a free one)")
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep everything here (default: nothing is kept)")
@@ -108,7 +118,8 @@ async def _serve(options: argparse.Namespace) -> None:
         )
         made = provision(service.world, domain_id=options.domain_id)
         server = HttpServer(service)
-        endpoint = f"http://{options.host}:{await server.start(options.host, options.port)}"
+        authority = f"[{options.host}]" if ":" in options.host else options.host
+        endpoint = f"http://{authority}:{await server.start(options.host, options.port)}"
         if options.target_file is not None:
             write_private(options.target_file, target_file(service.world, made, endpoint))
         stop = _stop_event(with_parent=options.exit_with_parent)

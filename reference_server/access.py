@@ -15,16 +15,20 @@ Decisions where the documents are silent:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from reference_server.dates import iso_date
 from reference_server.encryption import Method, key_id_as_said, mode_as_said
 from reference_server.errors import ObsError
-from reference_server.identities import Caller
 from reference_server.policy import Question, Verdict, header_facts
 from reference_server.state.records import EVERYONE, BucketRecord, Grant, ObjectRecord
-from reference_server.wire import Head, Query
-from reference_server.world import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reference_server.identities import Caller
+    from reference_server.wire import Head, Query
+    from reference_server.world import Call
 
 _BUCKET_GRANTS: Mapping[str, str] = {
     "ListBucket": "READ",
@@ -83,7 +87,7 @@ def authorize(call: Call, action: str, facts: Mapping[str, str]) -> None:
     authorize_on(call, action, facts, call.bucket, call.address.key, record)
 
 
-def authorize_on(  # noqa: PLR0913 - a question has a subject, a verb, an object and circumstances
+def authorize_on(  # noqa: PLR0913, PLR0917 - a question has a subject, a verb, an object and circumstances
     call: Call,
     action: str,
     facts: Mapping[str, str],

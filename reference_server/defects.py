@@ -6,9 +6,9 @@ nothing in the honest server knows this module.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from reference_server import signature
 from reference_server.encryption import KEY_ID, MODE, PLAIN, BucketDefault, Encryption, Method, Occasion, Wish
@@ -19,7 +19,11 @@ from reference_server.identities import ANONYMOUS, Caller, Dice, Directory
 from reference_server.keyring import Keyring, MasterKey
 from reference_server.service import HONEST, refuse
 from reference_server.wire import Address, Head, Pairs, Query, Response
-from reference_server.world import Call, Seams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from reference_server.world import Call, Seams
 
 SLIP = "plausible slip"
 
@@ -98,7 +102,7 @@ def _refuse_all(call: Call | None, response: Response) -> Response:
     if call is None or not 200 <= response.status < 300:  # noqa: PLR2004 - the successful class
         return response
     common = tuple(pair for pair in response.headers if pair[0] in {"Server", "x-obs-request-id", "x-obs-id-2", "Date"})
-    refused = refuse(call, ObsError("AccessDenied"), b"<Error><Code>AccessDenied</Code></Error>")
+    refused = refuse(call.head.method, ObsError("AccessDenied"), b"<Error><Code>AccessDenied</Code></Error>")
     length = () if call.head.method == "HEAD" else (("Content-Length", str(len(refused.content()))),)
     return Response(refused.status, (*common, *refused.headers, *length), refused.body)
 
@@ -143,7 +147,7 @@ def _other_key(
     occasion: Occasion, wish: Wish, default: BucketDefault | None, keyring: Keyring, caller: Caller
 ) -> Encryption:
     decided = honest_decide(occasion, wish, default, keyring, caller)
-    own = [key for key in keyring.keys() if key.domain_id == caller.domain_id and key.in_default_project]
+    own = [key for key in keyring.keys() if key.domain_id == caller.domain_id and key.in_default_project]  # noqa: SIM118 - no dict
     others = [key for key in own if decided.key is not None and key.key_id != decided.key.key_id]
     return replace(decided, key=others[0]) if others else decided
 

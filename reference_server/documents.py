@@ -6,16 +6,18 @@ may be absent or present (section 4.2). This module does not know what the docum
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Union
-from xml.etree.ElementTree import Element
+from typing import TYPE_CHECKING, TypeAlias
 
 from reference_server.errors import ObsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from xml.etree.ElementTree import Element
 
 NAMESPACE = "http://obs.myhwclouds.com/doc/2015-06-30/"
 DECLARATION = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 
-Content = Union[str, Sequence["Node"]]
+Content: TypeAlias = "str | Sequence[Node]"
 """What is in an element: its text or its children."""
 
 Node = tuple[str, Content]

@@ -23,14 +23,13 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from reference_server.errors import DamagedStateError, ObsError
-from reference_server.identities import Caller, Dice
 from reference_server.keyring import (
     NO_PRIVILEGE,
     KeyReference,
@@ -40,7 +39,12 @@ from reference_server.keyring import (
     unwrap,
     wrap,
 )
-from reference_server.wire import Headers, Pairs, Query
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reference_server.identities import Caller, Dice
+    from reference_server.wire import Headers, Pairs, Query
 
 MODE = "x-obs-server-side-encryption"
 KEY_ID = "x-obs-server-side-encryption-kms-key-id"
@@ -158,8 +162,10 @@ def wish_of_request(headers: Headers, query: Query) -> Wish:
 
 def wish_of_form(fields: Headers) -> Wish:
     """Read the fields of a POST form (obs_04_0081)."""
-    values = [_single(name, fields.every(name)) for name in (MODE, KEY_ID, KEY_PROJECT, DATA_ENCRYPTION)]
-    return _wish(*values, customer_key(fields, CUSTOMER))
+    mode, key_id, project_id, data_encryption = (
+        _single(name, fields.every(name)) for name in (MODE, KEY_ID, KEY_PROJECT, DATA_ENCRYPTION)
+    )
+    return _wish(mode, key_id, project_id, data_encryption, customer_key(fields, CUSTOMER))
 
 
 def mode_as_said(headers: Headers, query: Query) -> str | None:

@@ -6,8 +6,11 @@ This module does not know which operation refuses, nor how a refusal becomes byt
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 STATUS_AND_TEXT: Mapping[str, tuple[int, str]] = MappingProxyType(
     {

@@ -8,11 +8,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reference_server.dates import parse_iso_date
 from reference_server.errors import ObsError
-from reference_server.wire import Headers
+
+if TYPE_CHECKING:
+    from reference_server.wire import Headers
 
 _UNCOVERED = frozenset(
     ("accesskeyid", "obsaccesskeyid", "signature", "file", "policy", "token", "submit", "field names")
@@ -96,7 +98,10 @@ def _hold(operator: str, name: str, wanted: str, fields: Headers, bucket: str) -
             raise _wrong("The bucket can only be matched exactly.")
     else:
         values = fields.every(name)
-    matches = (lambda value: value == wanted) if operator == "eq" else (lambda value: value.startswith(wanted))
+
+    def matches(value: str) -> bool:
+        return value == wanted if operator == "eq" else value.startswith(wanted)
+
     if not (values or operator == "starts-with") or not all(matches(value) for value in values):
         raise _wrong(f"The form does not meet the condition on {name}.")
 

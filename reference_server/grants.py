@@ -6,11 +6,15 @@ The owner's own full control is never a grant: it is implied.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from reference_server.errors import ObsError
 from reference_server.state.records import EVERYONE, Grant
-from reference_server.wire import Headers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reference_server.wire import Headers
 
 PERMISSIONS = ("READ", "WRITE", "READ_ACP", "WRITE_ACP", "FULL_CONTROL")
 

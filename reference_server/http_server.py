@@ -12,15 +12,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httptools
 
 from reference_server.errors import DamagedStateError
 from reference_server.service import Exchange, Service
 from reference_server.wire import Head, Headers, Response, decode_octets, encode_octets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADER_LINES = 200
@@ -143,7 +145,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._refuse_bytes("Upgrades and tunnels are not offered here.")
+            pass  # the request was answered as if it had not asked (RFC 9110, 7.8), and the connection ends with that
         except httptools.HttpParserCallbackError:
             self._refuse_bytes("The request cannot be read.")
         except httptools.HttpParserError as error:
@@ -189,16 +191,20 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole; the parser's answers to questions are those of this moment."""
-        method, keep = self._parser.get_method().decode("ascii"), bool(self._parser.should_keep_alive())
-        if not self._later("_open", method, keep):
-            self._open(method, keep)
+        method, version = self._parser.get_method().decode("ascii"), self._parser.get_http_version()
+        keep = self._parser.should_keep_alive() and not self._parser.should_upgrade()
+        if not self._later("_open", method, version, keep):
+            self._open(method, version, keep)
 
-    def _open(self, method: str, keep: bool) -> None:  # noqa: FBT001 - replayed by position
+    def _open(self, method: str, version: str, keep: bool) -> None:  # noqa: FBT001 - replayed by position
         self._in_head, self._keep = False, keep
         if len(self._headers) > MAX_HEADER_LINES:
             self._refuse_bytes("There are too many header lines.")
             return
         head = Head(method, decode_octets(self._url), Headers(tuple(self._headers)), self._secure, self._peer)
+        if len(head.headers.every("host")) != 1 and version != "1.0":
+            self._refuse_bytes("A request names its host once (RFC 9112, 3.2).")
+            return
         waits = head.has_body and (head.headers.first("expect") or "").lower() == "100-continue"
         opened = self._service.open(head)
         if isinstance(opened, Exchange):

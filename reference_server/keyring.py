@@ -17,16 +17,19 @@ Decisions where the documents are silent (numbers are those of the protocol fact
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from reference_server.errors import DamagedStateError, ObsError
-from reference_server.identities import Caller, Dice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from reference_server.identities import Caller, Dice
 
 DEFAULT_ALIAS = "obs/default"
 NO_PRIVILEGE = "No privilege to this kms operation."

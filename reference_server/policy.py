@@ -20,14 +20,17 @@ import fnmatch
 import ipaddress
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reference_server.dates import parse_iso_date
 from reference_server.errors import ObsError
-from reference_server.identities import Caller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from reference_server.identities import Caller
 
 MAX_POLICY_BYTES = 20 * 1024
 """obs_04_0027."""
@@ -35,7 +38,7 @@ MAX_POLICY_BYTES = 20 * 1024
 _VERSIONS = ("2008-10-17", "2012-10-17")
 _TOP_FIELDS = frozenset(("Version", "Id", "Statement"))
 _STATEMENT_FIELDS = frozenset(
-    "Sid Effect Principal NotPrincipal Action NotAction Resource NotResource Condition".split()
+    "Sid Effect Principal NotPrincipal Action NotAction Resource NotResource Condition".split()  # noqa: SIM905 - as words
 )
 _PRINCIPAL_ID = re.compile(r"\*|domain/[^:/]+:(?:root|(?:user|agency)/[^:/]+)")
 _NULL = "${null}"
@@ -207,13 +210,15 @@ OPERATORS: Mapping[str, tuple[Callable[[str, str], bool], bool]] = {
 """The operators of section 8 with both spellings of the string operators."""
 
 _PLAIN_FACTS = frozenset(
-    "sourceip referer useragent securetransport currenttime epochtime prefix delimiter max-keys versionid".split()
+    """
+    sourceip referer useragent securetransport currenttime epochtime prefix delimiter max-keys versionid
+    """.split()  # noqa: SIM905 - as words
 )
 _HEADER_FACTS = frozenset(
     """
     acl copy-source metadata-directive server-side-encryption server-side-encryption-kms-key-id storage-class
     grant-read grant-write grant-read-acp grant-write-acp grant-full-control
-    """.split()
+    """.split()  # noqa: SIM905 - as words
 )
 
 
@@ -366,8 +371,8 @@ def _condition(operator: str, key: str, wanted: Any) -> Condition:  # noqa: ANN4
 ACTIONS = (
     # Bucket and object actions of the permission guide (OTC-PERM, bucket_policy_parameters).
     *"""
-    AbortMultipartUpload CreateBucket DeleteBucket DeleteBucketCustomDomainConfiguration DeleteBucketInventoryConfiguration
-    DeleteBucketPolicy DeleteBucketWebsite DeleteObject DeleteObjectVersion GetBucketAcl GetBucketCORS
+    AbortMultipartUpload CreateBucket DeleteBucket DeleteBucketCustomDomainConfiguration
+    DeleteBucketInventoryConfiguration DeleteBucketPolicy DeleteBucketWebsite DeleteObject DeleteObjectVersion GetBucketAcl GetBucketCORS
     GetBucketCustomDomainConfiguration GetBucketInventoryConfiguration GetBucketLocation GetBucketLogging
     GetBucketNotification GetBucketPolicy GetBucketPolicyStatus GetBucketPublicAccessBlock GetBucketQuota
     GetBucketStorage GetBucketStoragePolicy GetBucketTagging GetBucketVersioning GetBucketWebsite
@@ -378,7 +383,7 @@ ACTIONS = (
     PutBucketQuota PutBucketStoragePolicy PutBucketTagging PutBucketVersioning PutBucketWebsite
     PutEncryptionConfiguration PutLifecycleConfiguration PutObject PutObjectAcl PutObjectVersionAcl
     PutReplicationConfiguration RestoreObject
-    """.split(),
+    """.split(),  # noqa: SIM905 - as words
 )
 """Every action a policy may name; those this server has no operation for can be named but never happen."""
 

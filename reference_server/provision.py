@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reference_server.errors import StartError
 from reference_server.identities import Caller, Dice, Identity, new_access_key, new_id, new_secret_key
 from reference_server.keyring import KeyState
-from reference_server.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from reference_server.world import World
 
 SCHEDULED_FOR_S = 30 * 24 * 3600.0
 """Within the 7 to 1096 days of section 9."""
@@ -39,10 +43,23 @@ def provision(world: World, *, domain_id: str | None = None) -> Provision:
     known = world.state.settings.get(_SETTING)
     if known is not None:
         value = json.loads(known)
-        return Provision(value["identities"], value["keys"])
+        found = Provision(value["identities"], value["keys"])
+        _check_unchanged(world, found, domain_id)
+        return found
     made = Provision(*_make(world, domain_id or new_id(world.dice)))
     world.state.settings.put(_SETTING, json.dumps({"identities": made.identities, "keys": made.keys}).encode())
     return made
+
+
+def _check_unchanged(world: World, found: Provision, domain_id: str | None) -> None:
+    """Every key of a data directory is named by the region and the account it was made for."""
+    key = world.keyring.get(found.keys["custom"])
+    if key is None or world.directory.find(found.identities["owner"]) is None:
+        raise StartError("The data directory has lost its accounts or keys.")
+    if key.region != world.region:
+        raise StartError(f"The data directory was made for region {key.region}, not {world.region}.")
+    if domain_id not in (None, key.domain_id):
+        raise StartError(f"The data directory was made for account {key.domain_id}, not {domain_id}.")
 
 
 def _make(world: World, domain_id: str) -> tuple[dict[str, str], dict[str, str]]:

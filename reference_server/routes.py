@@ -6,14 +6,18 @@ module knows nothing else about operations than their names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from reference_server.errors import ObsError
 from reference_server.operations import buckets, copying, listing, objects
 from reference_server.signature import SIGNED_PARAMETERS
-from reference_server.wire import Address, Query
 from reference_server.world import Operation, RouteKey
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reference_server.wire import Address, Query
 
 PLAIN_PARAMETERS = frozenset(
     """
@@ -21,7 +25,7 @@ PLAIN_PARAMETERS = frozenset(
     max-parts part-number-marker partNumber versionId position name AccessKeyId Expires Signature attname
     response-content-type response-content-language response-expires response-cache-control
     response-content-disposition response-content-encoding
-    """.split()
+    """.split()  # noqa: SIM905 - as words
 )
 """Parameters that modify an operation without choosing it."""
 

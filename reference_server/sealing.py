@@ -7,12 +7,15 @@ neither altered, nor moved, nor cut off at the end. This module does not know fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from reference_server.errors import DamagedStateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 CHUNK = 256 * 1024
 """Plain bytes in a chunk: large enough that Python's share of sealing it is small, small enough for short ranges."""
@@ -49,7 +52,7 @@ def _chunks(size: int) -> int:
     return max(1, -(-size // CHUNK))
 
 
-def unseal(
+def unseal(  # noqa: PLR0913 - where, under what, and which of how many
     read: Callable[[int, int], bytes], data_key: bytes, prefix: bytes, *, size: int, start: int, end: int
 ) -> Iterator[bytes]:
     """The plain bytes [start, end) of a sealed stream of `size` plain bytes; `read` takes an offset and a length.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import sqlite3
 from collections.abc import Callable, Iterator
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from reference_server import access, encryption, forms, policy, signature
 from reference_server.dates import http_date
@@ -19,9 +19,11 @@ from reference_server.identities import Caller, Dice, Directory
 from reference_server.keyring import Keyring
 from reference_server.operations import common, objects
 from reference_server.routes import ROUTES, route
-from reference_server.state.store import State
 from reference_server.wire import Head, Headers, Query, Request, Response, locate
 from reference_server.world import Call, Receiver, Seams, World
+
+if TYPE_CHECKING:
+    from reference_server.state.store import State
 
 OnBug = Callable[[BaseException], None]
 
@@ -36,10 +38,10 @@ def finish(call: Call | None, response: Response) -> Response:
     return response
 
 
-def refuse(call: Call | None, error: ObsError, body: bytes) -> Response:
+def refuse(method: str, error: ObsError, body: bytes) -> Response:
     """An error answer; without a body, for HEAD, the SDKs look for two headers instead (section 7.1, Q-29)."""
     head = (("x-obs-error-code", error.code), ("x-obs-error-message", one_line(error.message)))
-    if call is not None and call.head.method == "HEAD":
+    if method == "HEAD":
         return Response(error.status, head)
     return Response(error.status, (("Content-Type", "application/xml"),), body)
 
@@ -197,7 +199,7 @@ class Service:
         """The answer to what went wrong while a call was being answered."""
         refusal = self._as_refusal(error)
         body = error_document(refusal, resource=call.address.resource, request_id=call.request_id, host_id=call.host_id)
-        return self.complete(call, self.world.seams.refuse(call, refusal, body))
+        return self.complete(call, self.world.seams.refuse(call.head.method, refusal, body))
 
     def malformed(self, message: str, *, status_code: str = "BadRequest") -> Response:
         """The answer to bytes that are no request at all."""
@@ -213,8 +215,8 @@ class Service:
         refusal = self._as_refusal(error)
         resource = "" if head is None else head.target.partition("?")[0]
         body = error_document(refusal, resource=resource, request_id=request_id, host_id=host_id)
-        response = self.world.seams.refuse(None, refusal, body)
         method = "" if head is None else head.method
+        response = self.world.seams.refuse(method, refusal, body)
         framed = self._with_common_headers(response, request_id, host_id, method=method)
         return self.world.seams.finish(None, framed)
 

@@ -11,7 +11,8 @@ Where the vendor's own clients read the page differently, both readings are acce
   list alone counts too, because the Node SDK signs so. In a URL signature it does not: whoever adds such a parameter
   to a URL signed without it is refused (Q-01).
 * A bucket without an object is `/bucket/`; in path style `/bucket` counts too, because the Python SDK signs so.
-* Values are trimmed (page), which the SDKs do for metadata only; what reaches us has lost its outer blanks anyway (Q-32).
+* Values are trimmed (page), which the SDKs do for metadata only; what reaches us has lost its outer blanks anyway
+  (Q-32).
 * A parameter with an empty value counts as one without a value too: clients disagree on writing `acl` or `acl=`.
 
 Further decisions: an absent or unreadable date is 403 AccessDenied (obs_04_0115), an expired URL is 403 AccessDenied
@@ -24,14 +25,17 @@ from __future__ import annotations
 import base64
 import hmac
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from reference_server.dates import parse_http_date
 from reference_server.errors import ObsError
 from reference_server.identities import ANONYMOUS, Caller, Directory, Identity
 from reference_server.wire import Address, Head, Headers, Query, encode_octets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_SKEW_S = 15 * 60
 HEADER_PREFIX = "x-obs-"
@@ -48,7 +52,7 @@ SIGNED_PARAMETERS = frozenset(
     response-content-type response-expires restore storageClass storagePolicy storageinfo tagging torrent truncate
     uploadId uploads versionId versioning versions website object-lock retention x-image-process x-image-save-bucket
     x-image-save-object x-obs-security-token
-    """.split()
+    """.split()  # noqa: SIM905 - as words
 )
 _SIGNED_LOWER = frozenset(name.lower() for name in SIGNED_PARAMETERS)
 
@@ -137,7 +141,7 @@ def check_signature(head: Head, address: Address, query: Query, claim: Claim, id
     given = encode_octets(claim.signature)
     attempts = strings_to_sign(head, address, query, claim)
     first = next(attempts)
-    if _same(identity, first, given) or any([_same(identity, attempt, given) for attempt in attempts]):
+    if _same(identity, first, given) or any(_same(identity, attempt, given) for attempt in attempts):
         return
     raise ObsError("SignatureDoesNotMatch", details=(("StringToSign", first), ("SignatureProvided", claim.signature)))
 

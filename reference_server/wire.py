@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import unquote_to_bytes
 
 from reference_server.errors import ObsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Pairs = tuple[tuple[str, str], ...]
 

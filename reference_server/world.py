@@ -6,25 +6,28 @@ replaced. This module does not know what any operation does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from reference_server.encryption import (
-    BucketDefault,
-    CustomerKey,
-    Encryption,
-    Envelope,
-    Occasion,
-    Wish,
-)
 from reference_server.errors import ObsError
-from reference_server.identities import Caller, Dice, Directory
-from reference_server.keyring import Keyring
-from reference_server.policy import Policy, Question, Verdict
-from reference_server.state.records import BucketRecord, ObjectRecord
-from reference_server.state.store import State
+from reference_server.identities import ANONYMOUS, Caller, Dice, Directory
 from reference_server.wire import Address, Head, Headers, Pairs, Query, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from reference_server.encryption import (
+        BucketDefault,
+        CustomerKey,
+        Encryption,
+        Envelope,
+        Occasion,
+        Wish,
+    )
+    from reference_server.keyring import Keyring
+    from reference_server.policy import Policy, Question, Verdict
+    from reference_server.state.records import BucketRecord, ObjectRecord
+    from reference_server.state.store import State
 
 
 class Receiver(Protocol):
@@ -85,7 +88,7 @@ class Seams:
     keep: Callable[[Call, ObjectRecord], ObjectRecord]
     byte_range: Callable[[str, int], tuple[int, int] | None]
     outgoing: Callable[[Iterator[bytes]], Iterator[bytes]]
-    refuse: Callable[[Call | None, ObsError, bytes], Response]
+    refuse: Callable[[str, ObsError, bytes], Response]
     finish: Callable[[Call | None, Response], Response]
     identifiers: Callable[[Dice, float], tuple[str, str]]
 
@@ -116,7 +119,7 @@ class Call:
     operation: Operation
     request_id: str
     host_id: str
-    caller: Caller = Caller()
+    caller: Caller = ANONYMOUS
     found_bucket: BucketRecord | None = None
     found_object: ObjectRecord | None = None
     looked_for_object: bool = False

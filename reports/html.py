@@ -7,12 +7,12 @@ Does not know what is conformant: every verdict on the page is the file's own.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import itertools
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -21,6 +21,9 @@ from markupsafe import Markup
 from reports.model import Case, Check, Clause, Exchange, Level, Message, Results, Rung
 from reports.text import Excerpt, HeadLine, excerpt, head_lines, visible
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 TEMPLATES = Path(__file__).parent / "templates"
 ATTENTION: tuple[Rung, ...] = ("fail", "harness_error", "setup_failed", "blocked", "not_run", "warn")
 EXPLAINED = frozenset({"broken", "weak"})
@@ -28,7 +31,7 @@ EXPLAINED = frozenset({"broken", "weak"})
 
 def write_html(results: Results, path: Path | str) -> None:
     """Write *results* to *path* as one self-contained page."""
-    style, script = (Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in ("report.css", "report.js"))
+    style, script = map(_own, ("report.css", "report.js"))
     page = (
         _environment()
         .get_template("report.html.j2")
@@ -37,6 +40,12 @@ def write_html(results: Results, path: Path | str) -> None:
     Path(path).write_text(page, encoding="utf-8", newline="\n")
 
 
+def _own(name: str) -> Markup:
+    """Return a file of ours, which alone is put on the page unescaped."""
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704 - no foreign text is in it
+
+
+@functools.cache
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),

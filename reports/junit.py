@@ -7,11 +7,15 @@ a planned case without a line counts as an error, because silence must never loo
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from reports.model import Case, Check, Observation, Results, Rung
 from reports.text import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reports.model import Case, Check, Observation, Results, Rung
 
 ELEMENTS: Mapping[Rung, str] = {
     "pass": "",

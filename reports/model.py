@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import json
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -358,7 +358,7 @@ class _Reader:
 
 
 @functools.cache
-def _hints(shape: type) -> Mapping[str, object]:
+def _hints(shape: Hashable) -> Mapping[str, object]:
     """Return the types of the fields of *shape*."""
     return get_type_hints(shape)
 
@@ -366,10 +366,11 @@ def _hints(shape: type) -> Mapping[str, object]:
 def _record(shape: type[_T], value: object, where: str) -> _T:
     """Make a *shape* of a JSON object; members the schema does not know are left alone."""
     members = _instance(dict, value, where)
+    hints = _hints(shape)  # type: ignore[arg-type]
     found: dict[str, object] = {}
     for field in dataclasses.fields(shape):  # type: ignore[arg-type]
         if field.name in members:
-            found[field.name] = _value(_hints(shape)[field.name], members[field.name], f"{where}.{field.name}")
+            found[field.name] = _value(hints[field.name], members[field.name], f"{where}.{field.name}")
         elif field.default is dataclasses.MISSING:
             raise _ShapeError(f"{where}.{field.name} is missing")
     return shape(**found)

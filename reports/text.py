@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TEXT_LIMIT = 8192
 HEX_LIMIT = 512
@@ -23,7 +26,8 @@ _UNSEEN = re.compile(
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _LINE = re.compile(rb"[^\n]*\n|[^\n]+")
 _NAMED = {0x09: r"\t", 0x0A: r"\n", 0x0D: r"\r", 0x5C: r"\\"}
-_BYTES = tuple(_NAMED.get(byte, chr(byte) if 0x20 <= byte <= 0x7E else f"\\x{byte:02x}") for byte in range(256))
+_PRINTABLE = frozenset(range(0x20, 0x7F))
+_BYTES = tuple(_NAMED.get(byte, chr(byte) if byte in _PRINTABLE else f"\\x{byte:02x}") for byte in range(256))
 _ENDS: Mapping[bytes, str] = {b"\r\n": "CR LF", b"\n": "LF", b"": "no line end"}
 
 
@@ -128,4 +132,4 @@ def hex_dump(data: bytes) -> str:
 
 
 def _ascii(row: bytes) -> str:
-    return "".join(chr(byte) if 0x20 <= byte <= 0x7E else "." for byte in row)
+    return "".join(chr(byte) if byte in _PRINTABLE else "." for byte in row)

@@ -5,6 +5,8 @@ This module does not know objects beyond whether there are any, nor how a defaul
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from reference_server.dates import iso_date
 from reference_server.documents import document, leaves_of, read_document
 from reference_server.encryption import bucket_default_of_headers
@@ -13,7 +15,9 @@ from reference_server.grants import grants_of
 from reference_server.operations.common import Document, storage_class_of, xml_response
 from reference_server.state.records import BucketRecord
 from reference_server.wire import Response
-from reference_server.world import Call, Outcome
+
+if TYPE_CHECKING:
+    from reference_server.world import Call, Outcome
 
 API_VERSION = "3.0"
 

@@ -11,15 +11,18 @@ import hashlib
 import hmac
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from reference_server.dates import http_date, iso_date
-from reference_server.encryption import Encryption, Envelope, Occasion, Wish
 from reference_server.errors import ObsError
 from reference_server.grants import grants_of
 from reference_server.state.bodies import BodyWriter, StoredBody
 from reference_server.state.records import BucketRecord, Grant, ObjectRecord
 from reference_server.wire import Headers, Pairs, Response
-from reference_server.world import Call
+
+if TYPE_CHECKING:
+    from reference_server.encryption import Encryption, Envelope, Occasion, Wish
+    from reference_server.world import Call
 
 MAX_UPLOAD = 5 * 1024**3
 """PUT, POST, append and a part carry at most 5 GB (obs_04_0115, EntityTooLarge)."""
@@ -206,6 +209,8 @@ class Intake:
 
     def __init__(self, call: Call, occasion: Occasion, encryption: Encryption, *, md5: bytes | None = None) -> None:
         locked = call.world.seams.lock(encryption, call.world.keyring, call.world.dice)
+        data_key: bytes | None
+        self._envelope: Envelope | None
         data_key, self._envelope = (None, None) if locked is None else locked
         self._call = call
         self._md5 = md5

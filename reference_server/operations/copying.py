@@ -10,8 +10,8 @@ like any download. Decisions where the documents are silent or contradict each o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from reference_server.access import authorize_on
@@ -32,9 +32,13 @@ from reference_server.operations.common import (
 )
 from reference_server.operations.objects import PutObject, check_conditions
 from reference_server.state.bodies import read_segments
-from reference_server.state.records import BucketRecord, ObjectRecord
-from reference_server.wire import Response
-from reference_server.world import Call, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reference_server.state.records import BucketRecord, ObjectRecord
+    from reference_server.wire import Response
+    from reference_server.world import Call, Outcome
 
 COPY_SOURCE = "x-obs-copy-source"
 _CONDITIONS = "x-obs-copy-source-"

@@ -5,15 +5,18 @@ This module does not know how the page is found, only how it is asked for and wr
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from reference_server.documents import Node, document
 from reference_server.errors import ObsError
 from reference_server.operations.common import modified_text, quoted, xml_response
 from reference_server.state.objects import Page
-from reference_server.state.records import ObjectRecord
-from reference_server.wire import Query, Response
-from reference_server.world import Call
+
+if TYPE_CHECKING:
+    from reference_server.state.records import ObjectRecord
+    from reference_server.wire import Query, Response
+    from reference_server.world import Call
 
 MAX_KEYS = 1000
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Iterator
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from reference_server.dates import parse_http_date
 from reference_server.encryption import CUSTOMER, CustomerKey, Occasion, customer_key
@@ -30,11 +30,15 @@ from reference_server.operations.common import (
     require_transport,
 )
 from reference_server.state.bodies import read_segments
-from reference_server.state.records import ObjectRecord
 from reference_server.wire import Headers, Pairs, Response, encode_octets
-from reference_server.world import Call
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reference_server.state.records import ObjectRecord
+    from reference_server.world import Call
+
+_RANGE = re.compile(r"bytes=(\d{0,99})-(\d{0,99})", re.ASCII)
 _OVERRIDES = {
     "response-content-type": "Content-Type",
     "response-content-language": "Content-Language",

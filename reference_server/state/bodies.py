@@ -7,13 +7,17 @@ This module does not know objects, buckets or master keys.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from reference_server.errors import DamagedStateError
 from reference_server.sealing import CHUNK, PREFIX_BYTES, Sealer, unseal
-from reference_server.state.blobs import Blobs, BlobWriter
 from reference_server.state.records import Segment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from reference_server.state.blobs import Blobs, BlobWriter
 
 READ_PIECE = 256 * 1024
 """How much of a plain blob is read at once."""
@@ -98,7 +102,7 @@ class BodyWriter:
             self._blob.abort()
 
 
-def read_segments(
+def read_segments(  # noqa: PLR0913 - two stores, what to read, and which of it
     blobs: Blobs,
     read_row: Callable[[int], bytes],
     segments: tuple[Segment, ...],
@@ -116,7 +120,7 @@ def read_segments(
             yield from _read_segment(blobs, read_row, segment, data_key, low, high)
 
 
-def _read_segment(
+def _read_segment(  # noqa: PLR0913, PLR0917 - as read_segments
     blobs: Blobs, read_row: Callable[[int], bytes], segment: Segment, data_key: bytes | None, low: int, high: int
 ) -> Iterator[bytes]:
     if not segment.blob:

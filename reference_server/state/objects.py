@@ -8,18 +8,19 @@ This module does not know requests, nor who may do what.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reference_server.errors import DamagedStateError
-from reference_server.state.bodies import StoredBody
 from reference_server.state.records import ObjectRecord, Segment, object_details, object_from_row
 from reference_server.state.segments import end_upload, free_segments, put_segments
 from reference_server.wire import MAX_KEY_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from reference_server.state.blobs import Blobs
+    from reference_server.state.bodies import StoredBody
     from reference_server.state.database import Database
 
 _COLUMNS = "key, size, etag, modified, domain_id, storage_class, details"

@@ -8,11 +8,13 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reference_server.encryption import BucketDefault, Envelope, Method
-from reference_server.policy import Policy
-from reference_server.wire import Pairs
+
+if TYPE_CHECKING:
+    from reference_server.policy import Policy
+    from reference_server.wire import Pairs
 
 EVERYONE = "Everyone"
 """The grantee that stands for all, signed or not (the Canned element of an ACL)."""

@@ -6,14 +6,15 @@ This module does not know objects or parts as such, only where their bodies lie.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from reference_server.state.bodies import StoredBody
 from reference_server.state.records import Segment, segments_from_json
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable
+
+    from reference_server.state.bodies import StoredBody
 
 
 def put_segments(sql: sqlite3.Connection, bodies: Iterable[StoredBody]) -> tuple[Segment, ...]:

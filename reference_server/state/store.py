@@ -9,9 +9,7 @@ from __future__ import annotations
 import fcntl
 import hmac
 import os
-from collections.abc import Callable
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from reference_server.errors import StartError
 from reference_server.state.blobs import Blobs, FileBlobs, MemoryBlobs
@@ -19,6 +17,10 @@ from reference_server.state.database import Database
 from reference_server.state.objects import Objects
 from reference_server.state.tables import Buckets, Identities, MasterKeys, Settings
 from reference_server.state.uploads import Uploads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 ROOT_KEY_BYTES = 32
 _ROOT_KEY_CHECK = "root-key-check"

@@ -6,16 +6,20 @@ Buckets are kept in memory once read, because every request asks for one. This m
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterable
 from dataclasses import astuple, replace
+from typing import TYPE_CHECKING
 
 from reference_server.encryption import BucketDefault, Method
 from reference_server.identities import Caller, Identity
 from reference_server.keyring import KeyState, MasterKey
 from reference_server.policy import Policy, parse_policy
-from reference_server.state.database import Database
 from reference_server.state.records import BucketRecord, Grant, grants_from_json, grants_to_json
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+    from reference_server.state.database import Database
 
 
 class Settings:
@@ -65,8 +69,7 @@ class MasterKeys:
     def load_keys(self) -> Iterable[MasterKey]:
         """All keys ever saved."""
         for row in self._sql.execute("SELECT * FROM master_keys").fetchall():
-            *fields, in_default_project, state, deletion_time = row
-            yield MasterKey(*fields, bool(in_default_project), KeyState(state), deletion_time)
+            yield MasterKey(*row[:8], in_default_project=bool(row[8]), state=KeyState(row[9]), deletion_time=row[10])
 
     def save_key(self, key: MasterKey) -> None:
         """Keep a new or changed key."""

@@ -6,10 +6,8 @@ This module does not know how parts become an object's segments (that is `object
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from reference_server.state.bodies import StoredBody
 from reference_server.state.records import (
     PartRecord,
     UploadRecord,
@@ -21,7 +19,10 @@ from reference_server.state.records import (
 from reference_server.state.segments import end_upload, free_segments, put_segments, segments_of_part
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from reference_server.state.blobs import Blobs
+    from reference_server.state.bodies import StoredBody
     from reference_server.state.database import Database
 
 _COLUMNS = "upload_id, key, initiated, domain_id, details"
@@ -88,7 +89,10 @@ class Uploads:
             " ORDER BY number LIMIT ?",
             (upload_id, after, limit),
         )
-        return tuple(PartRecord(*fields, segments_from_json(json.loads(segments))) for *fields, segments in rows)
+        return tuple(
+            PartRecord(number, size, etag, modified, segments_from_json(json.loads(segments)))
+            for number, size, etag, modified, segments in rows
+        )
 
     def abort(self, upload_id: str) -> None:
         """End an upload and free its parts."""

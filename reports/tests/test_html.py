@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import re
 from html.parser import HTMLParser
-from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pytest
 
 from reports.html import TEMPLATES, write_html
 from reports.model import read_results
 from reports.tests import samples
+from reports.text import visible
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RUN = samples.run()
 VOID = {"meta", "br"}
+APART = {"td", "th", "dt", "dd", "p", "br", "li"}
 HOSTILE = "<script>alert(1)</script></pre></td><img src=x onerror=alert(2)>\"' {{ 7*7 }}\x00\x1b[31m\u202e"
 ESCAPED = (
     "&lt;script&gt;alert(1)&lt;/script&gt;&lt;/pre&gt;&lt;/td&gt;&lt;img src=x onerror=alert(2)&gt;&#34;&#39; {{ 7*7 }}"
@@ -39,6 +46,8 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, tuple(name for name, _ in attrs)))
         self.attributes.append((tag, {name: value or "" for name, value in attrs}))
+        if tag in APART:
+            self.words.append(" ")
         if tag not in VOID:
             self.open.append(tag)
 
@@ -157,7 +166,7 @@ def test_headings_descend_by_one_and_tables_name_their_headers(page: Page) -> No
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
     assert all("scope" in names for tag, names in page.tags if tag == "th")
     assert {"header", "nav", "main", "footer", "title"} <= {tag for tag, _ in page.tags}
     assert ("html", {"lang": "en"}) in page.attributes
@@ -238,6 +247,9 @@ def test_hostile_ids_stay_anchors(tmp_path: Path, page: Page) -> None:
     hostile = render(tmp_path, records)
     assert hostile.tags == page.tags
     assert ESCAPED in hostile.source
+    targets = {unquote(link.removeprefix("#")) for link in hostile.values("href")}
+    assert visible(HOSTILE) in targets
+    assert targets <= set(hostile.values("id"))
 
 
 LATIN = "</pre><script>alert(1)</script>\x00\x1b\x9b"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 
 from reports import model
 from reports.tests import samples
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def read_text(tmp_path: Path, text: str) -> model.Results:

@@ -1,0 +1,83 @@
+"""Each planted defect makes exactly the cases fail that can see it."""
+
+import json
+import subprocess
+
+import pytest
+from conftest import BIN, reference_server
+
+ALL = {f"KMS-SAMPLE-00{number}" for number in range(1, 8)}
+F, W, S, B, P = "fail", "warn", "setup_failed", "blocked", "pass"
+
+
+def row(one=P, two=P, three=P, four=P, six=P, seven=P, five="observed"):
+    numbers = {1: one, 2: two, 3: three, 4: four, 5: five, 6: six, 7: seven}
+    return {f"KMS-SAMPLE-00{number}": rung for number, rung in numbers.items()}
+
+
+EXPECTED = {
+    "kms-header-missing-on-put": row(F, F, F, F, W),
+    "key-id-header-missing": row(F, F, S, S),
+    "bare-key-id-in-answer": row(F, F, S, S),
+    "region-dropped-from-key-id": row(F, F, S, S),
+    "wrong-mode-in-answer": row(F, F, F, F, W),
+    "head-forgets-encryption": row(F, F, F, F),
+    "copy-forgets-encryption": row(three=F),
+    "copy-answer-without-key-id": row(three=F),
+    "copy-answers-without-document": row(three=W),
+    "signed-url-ignores-mode": row(four=F, six=W),
+    "signed-url-refused": row(four=F, six=W),
+    "signed-url-checks-date": row(six=W),
+    "stores-in-the-clear": row(F, F, F, F),
+    "new-default-key-per-upload": row(four=W),
+    "custom-key-ignored": row(two=F),
+    "uses-another-key": row(two=F, three=F),
+    "signature-not-checked": row(seven=F),
+    "header-signature-not-checked": row(seven=F),
+    "wrong-bytes-read-back": row(F, F, F, F, W),
+    "etag-unquoted": row(F, F, P, F),
+    "etag-weak": row(F, F, P, F),
+    "request-id-missing": row(F, F, F, F),
+    "repeats-request-id": row(F, F, F, F),
+    "id-2-missing": row(F, F, F, F),
+    "server-not-named": row(W, W, W, W),
+    "date-not-http": row(F, F, F, F),
+    "put-answers-201": row(F, S, S, S, W, B),
+    "answers-403-to-everything": dict.fromkeys(sorted(ALL), S),
+    "answers-200-to-everything": row(F, F, F, F, W, F),
+}
+
+
+@pytest.fixture(scope="module")
+def defects():
+    listed = subprocess.run(
+        [BIN / "obs-reference-server", "--list-defects", "--json"], capture_output=True, text=True, check=True
+    )
+    return {defect["name"]: defect for defect in json.loads(listed.stdout)}
+
+
+def test_every_defect_has_an_expectation(defects):
+    assert set(defects) == set(EXPECTED)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_defect_makes_exactly_the_right_cases_fail(name, conformance, tmp_path, defects):
+    with reference_server(tmp_path, "--defect", name) as (target, _):
+        outcome = conformance("--target", target)
+    assert outcome.rungs == EXPECTED[name]
+    fails = F in EXPECTED[name].values()
+    assert outcome.code == (1 if fails else 3 if S in EXPECTED[name].values() else 0)
+    if fails:
+        verdicts = {clause: value["verdict"] for clause, value in outcome.footer["clauses"].items()}
+        assert set(defects[name]["breaks"]) <= {clause for clause, verdict in verdicts.items() if verdict == "broken"}
+
+
+def test_every_judging_case_is_seen_to_fail_on_some_defect():
+    """What has never been seen to fail is not a case; KMS-SAMPLE-005 only records."""
+    seen = {case for rungs in EXPECTED.values() for case, rung in rungs.items() if rung in {F, W}}
+    assert seen == ALL - {"KMS-SAMPLE-005"}
+
+
+def test_a_broken_should_fails_only_a_strict_run(conformance, tmp_path):
+    with reference_server(tmp_path, "--defect", "server-not-named") as (target, _):
+        assert conformance("--target", target, "--strict").code == 1

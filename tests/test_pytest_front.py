@@ -1,0 +1,71 @@
+"""The second front end: pytest --pyargs conformance, as a user would type it."""
+
+import subprocess
+
+import pytest
+from conftest import BIN, reference_server
+
+
+@pytest.fixture
+def front(tmp_path):
+    def run(*arguments):
+        return subprocess.run(
+            [BIN / "pytest", "-p", "no:cacheprovider", "--pyargs", "conformance", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=tmp_path,
+        )
+
+    return run
+
+
+def test_every_case_is_an_item_and_the_conclusion_is_told(front):
+    done = front("-v")
+    assert done.returncode == 0, done.stdout
+    assert "cases/sse-kms/samples.yaml::KMS-SAMPLE-001 PASSED" in done.stdout
+    assert "7 passed" in done.stdout
+    assert "Conformant: 37 of 37 MUST clauses exercised, none failed." in done.stdout
+
+
+def test_failure_is_told_in_english_with_clause_and_both_sides(front, tmp_path):
+    with reference_server(tmp_path, "--defect", "bare-key-id-in-answer") as (target, _):
+        done = front("--obs-target", target, "-k", "SAMPLE-001")
+    assert done.returncode == 1
+    assert "SSEKMS-S46" in done.stdout
+    assert "wanted: header x-obs-server-side-encryption-kms-key-id matches" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_html_has_columns_for_clauses_and_level_and_the_exchange_without_secrets(front, tmp_path):
+    with reference_server(tmp_path) as (target, _):
+        secret = next(line for line in target.read_text().splitlines() if line.startswith("secret_key")).split('"')[1]
+        done = front("--obs-target", target, "--html", tmp_path / "p.html", "--self-contained-html")
+    assert done.returncode == 0
+    page = (tmp_path / "p.html").read_text("utf-8")
+    assert "Clauses" in page
+    assert "SSEKMS-S36" in page
+    assert "x-obs-server-side-encryption:kms" in page
+    assert secret not in page
+
+
+def test_bad_target_file_ends_the_session_with_a_sentence(front, tmp_path):
+    done = front("--obs-target", tmp_path / "none.toml")
+    assert done.returncode == 2
+    assert "none.toml: cannot be read" in done.stdout + done.stderr
+
+
+def test_unreachable_target_is_never_green(front, tmp_path):
+    path = tmp_path / "t.toml"
+    path.write_text('endpoint = "http://127.0.0.1:1"\n[identities.owner]\naccess_key = "a"\nsecret_key = "b"\n')
+    path.chmod(0o600)
+    done = front("--obs-target", path)
+    assert done.returncode == 1
+    assert "Nothing was measured" in done.stdout
+
+
+def test_other_pytest_runs_are_left_alone(tmp_path):
+    (tmp_path / "test_x.py").write_text("def test_x():\n    pass\n")
+    done = subprocess.run([BIN / "pytest", "-q", "test_x.py"], capture_output=True, text=True, cwd=tmp_path)
+    assert "1 passed" in done.stdout
+    assert "obs-conformance" not in done.stdout

@@ -1,0 +1,76 @@
+"""No room imports another, and inside a room modules import only downwards."""
+
+import ast
+
+import pytest
+from conftest import ROOT
+
+ROOMS = ("conformance", "reference_server", "reports")
+SEES_SEVERAL = {"conformance/cli.py"}
+FLOORS = {
+    "conformance": [
+        {"__init__", "vocabulary"},
+        {"signing", "placeholders", "requirements", "verdict", "world", "journal"},
+        {"judge", "target", "wire", "recording", "casefile"},
+        {"explain", "play", "transport", "results", "bundled"},
+        {"campaign"},
+        {"cli", "pytest_plugin"},
+        {"__main__"},
+    ],
+}
+
+
+def modules(room):
+    return [path for path in (ROOT / room).rglob("*.py") if "tests" not in path.parts]
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_room_imports_another(room):
+    others = set(ROOMS) - {room}
+    found = {
+        (str(path.relative_to(ROOT)), name)
+        for path in modules(room)
+        for name in imported(path)
+        if name.split(".")[0] in others
+    }
+    assert {path for path, _ in found} <= SEES_SEVERAL
+
+
+def test_the_check_would_see_a_breach():
+    assert {name.split(".")[0] for name in imported(ROOT / "conformance" / "cli.py")} & {"reports"}
+
+
+@pytest.mark.parametrize("room", FLOORS)
+def test_modules_import_only_downwards(room):
+    floor_of = {name: number for number, names in enumerate(FLOORS[room]) for name in names}
+    assert {path.stem for path in modules(room)} == set(floor_of)
+    upwards = []
+    for path in modules(room):
+        for name in imported(path):
+            parts = name.split(".")
+            if parts[0] != room:
+                continue
+            below = next((part for part in (parts[1:2] or ["__init__"]) if part in floor_of), "__init__")
+            if floor_of[below] >= floor_of[path.stem] and below != path.stem:
+                upwards.append(f"{path.stem} imports {below}")
+    assert upwards == []
+
+
+def test_the_two_readings_share_no_protocol_code():
+    """Neither spells the other's names: a function of ten lines that stands in both rooms would be a shared misreading."""
+
+    def bodies(room):
+        for path in modules(room):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.FunctionDef) and len(node.body) > 3:
+                    yield ast.dump(ast.Module(node.body, []))
+
+    assert not set(bodies("conformance")) & set(bodies("reference_server"))
