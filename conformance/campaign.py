@@ -92,7 +92,7 @@ class Campaign:
     ) -> None:
         self.plan, self.target, self.world = plan, target, world
         self._library, self._transport, self._journal = library, transport, journal
-        self.bucket = world.token("obsc")
+        self.bucket = f"obsc-{world.run}"
         self._refused: tuple[Rung, str] | None = None
 
     def prepare(self) -> None:

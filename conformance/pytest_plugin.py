@@ -7,6 +7,7 @@ Plays through the same campaign as the command line; does not judge.
 from __future__ import annotations
 
 import contextlib
+import html
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -218,7 +219,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         redact = _the_run(item.config).redact
         for step, exchange in item.result.played.exchanges:
             heads = f"{exchange.request.head.decode('latin-1')}\n{exchange.received_head.decode('latin-1')}"
-            report.extras = [*getattr(report, "extras", []), extras.text(redact.text(heads), name=step)]
+            text = html.escape(f"{step}\n{redact.text(heads)}")
+            report.extras = [*getattr(report, "extras", []), extras.html(f"<pre>{text}</pre>")]
 
 
 @pytest.hookimpl(optionalhook=True)

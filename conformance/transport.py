@@ -42,7 +42,7 @@ class RequestsTransport:
     def __init__(self, target: Target) -> None:
         import requests  # noqa: PLC0415 - 50 ms that the default transport need not pay
 
-        from conformance.recording import RecordingAdapter  # noqa: PLC0415 - imports requests
+        from conformance.recording import LINES, RecordingAdapter  # noqa: PLC0415 - imports requests
 
         self._target = target
         self._session = requests.Session()
@@ -51,6 +51,7 @@ class RequestsTransport:
         self._session.verify = target.ca_bundle or True
         self._session.cert = target.client_certificate
         self._requests: Any = requests
+        self._lines = LINES
 
     def exchange(self, request: Request) -> Exchange:
         """Send a request and read its answer."""
@@ -59,8 +60,9 @@ class RequestsTransport:
         path = request_line.split(" ")[1]
         prepared = self._requests.Request(request.method, self._target.endpoint).prepare()
         prepared.url = self._target.endpoint.rstrip("/") + path
-        prepared.headers = dict.fromkeys(("X-Lines",), "\r\n".join(lines))
-        prepared.body = request.body
+        # The length keeps requests from choosing chunks; the connection leaves it out again.
+        prepared.headers = {self._lines: "\r\n".join(lines), "Content-Length": str(len(request.body))}
+        prepared.body = request.body or None
         try:
             answer = self._session.send(prepared, allow_redirects=False, timeout=self._target.timeout_s, stream=True)
             answer.raw.decode_content = False

@@ -156,7 +156,10 @@ class Connection(asyncio.Protocol):
 
     def _refuse_bytes(self, message: str, code: str = "BadRequest") -> None:
         """Answer what is no request; nothing that follows on this connection can be trusted."""
-        if self._closing or self._answered or self._busy:
+        if self._busy:
+            self._keep, self._close_after = False, True  # the answer under way is finished first
+            return
+        if self._closing or self._answered:
             self._shut()
             return
         if self._exchange is not None:
@@ -257,7 +260,7 @@ class Connection(asyncio.Protocol):
         self._send(response, keep=self._keep)
 
     def _send(self, response: Response, *, keep: bool) -> None:
-        if self._transport is None:
+        if self._transport is None or self._lingering:
             return
         self._answered = True
         framed = isinstance(response.body, bytes) or response.first("content-length") is not None

@@ -372,10 +372,10 @@ ACTIONS = (
     # Bucket and object actions of the permission guide (OTC-PERM, bucket_policy_parameters).
     *"""
     AbortMultipartUpload CreateBucket DeleteBucket DeleteBucketCustomDomainConfiguration
-    DeleteBucketInventoryConfiguration DeleteBucketPolicy DeleteBucketWebsite DeleteObject DeleteObjectVersion GetBucketAcl GetBucketCORS
-    GetBucketCustomDomainConfiguration GetBucketInventoryConfiguration GetBucketLocation GetBucketLogging
-    GetBucketNotification GetBucketPolicy GetBucketPolicyStatus GetBucketPublicAccessBlock GetBucketQuota
-    GetBucketStorage GetBucketStoragePolicy GetBucketTagging GetBucketVersioning GetBucketWebsite
+    DeleteBucketInventoryConfiguration DeleteBucketPolicy DeleteBucketWebsite DeleteObject DeleteObjectVersion
+    GetBucketAcl GetBucketCORS GetBucketCustomDomainConfiguration GetBucketInventoryConfiguration GetBucketLocation
+    GetBucketLogging GetBucketNotification GetBucketPolicy GetBucketPolicyStatus GetBucketPublicAccessBlock
+    GetBucketQuota GetBucketStorage GetBucketStoragePolicy GetBucketTagging GetBucketVersioning GetBucketWebsite
     GetEncryptionConfiguration GetLifecycleConfiguration GetObject GetObjectAcl GetObjectVersion GetObjectVersionAcl
     GetReplicationConfiguration HeadBucket ListBucket ListBucketMultipartUploads ListBucketVersions
     ListMultipartUploadParts ModifyObjectMetaData PutBucketAcl PutBucketCORS PutBucketCustomDomainConfiguration

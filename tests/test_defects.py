@@ -4,7 +4,7 @@ import json
 import subprocess
 
 import pytest
-from conftest import BIN, reference_server
+from commands import BIN, reference_server
 
 ALL = {f"KMS-SAMPLE-00{number}" for number in range(1, 8)}
 F, W, S, B, P = "fail", "warn", "setup_failed", "blocked", "pass"

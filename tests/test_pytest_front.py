@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from conftest import BIN, reference_server
+from commands import BIN, reference_server
 
 
 @pytest.fixture

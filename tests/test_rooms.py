@@ -3,7 +3,7 @@
 import ast
 
 import pytest
-from conftest import ROOT
+from commands import ROOT
 
 ROOMS = ("conformance", "reference_server", "reports")
 SEES_SEVERAL = {"conformance/cli.py"}

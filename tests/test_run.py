@@ -13,7 +13,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from conftest import BIN, ROOT, reference_server
+from commands import BIN, ROOT, reference_server
 
 TARGET = """\
 endpoint = "http://127.0.0.1:{port}"
@@ -279,7 +279,9 @@ def test_nothing_is_left_in_the_server(conformance, tmp_path):
     with reference_server(tmp_path, "--data", data) as (target, _):
         outcome = conformance("--target", target)
         bucket = next(
-            line["bucket"] for line in map(json.loads, (outcome.out / "journal.jsonl").open()) if "bucket" in line
+            line["bucket"]
+            for line in map(json.loads, (outcome.out / "journal.jsonl").read_text().splitlines())
+            if "bucket" in line
         )
         again = conformance("--target", target)
     assert bucket.startswith("obsc-")

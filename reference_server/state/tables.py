@@ -69,7 +69,32 @@ class MasterKeys:
     def load_keys(self) -> Iterable[MasterKey]:
         """All keys ever saved."""
         for row in self._sql.execute("SELECT * FROM master_keys").fetchall():
-            yield MasterKey(*row[:8], in_default_project=bool(row[8]), state=KeyState(row[9]), deletion_time=row[10])
+            (
+                key_id,
+                region,
+                domain_id,
+                project_id,
+                owner_id,
+                sealed,
+                created,
+                alias,
+                default_project,
+                state,
+                deletion,
+            ) = row
+            yield MasterKey(
+                key_id=key_id,
+                region=region,
+                domain_id=domain_id,
+                project_id=project_id,
+                owner_id=owner_id,
+                sealed=sealed,
+                created=created,
+                alias=alias,
+                in_default_project=bool(default_project),
+                state=KeyState(state),
+                deletion_time=deletion,
+            )
 
     def save_key(self, key: MasterKey) -> None:
         """Keep a new or changed key."""
