@@ -87,7 +87,7 @@ def lacking(case: Case, target: Target) -> tuple[str, bool] | None:
 class Campaign:
     """One run against one target."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the doors of a run
         self, plan: Plan, library: Library, target: Target, transport: Transport, world: World, journal: Journal
     ) -> None:
         self.plan, self.target, self.world = plan, target, world

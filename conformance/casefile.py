@@ -144,7 +144,7 @@ class SchemaCheck:
     """A kept validator for one schema, with errors in the words of a case writer."""
 
     def __init__(self, schema_file: Path) -> None:
-        from jsonschema import Draft202012Validator  # noqa: PLC0415 - 60 ms that `--help` need not pay
+        from jsonschema import Draft202012Validator
 
         self.schema: dict[str, Any] = json.loads(schema_file.read_text("utf-8"))
         self.validator: Validator = Draft202012Validator(self.schema)

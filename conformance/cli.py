@@ -21,8 +21,8 @@ from conformance.vocabulary import CaseError, TargetError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from conformance.casefile import Library
     from conformance.campaign import Campaign, Plan
+    from conformance.casefile import Library
     from conformance.vocabulary import CaseResult, Target
 
 _MARKS = {"pass": "ok", "observed": "seen", "not_applicable": "n/a"}
@@ -97,10 +97,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from conformance.campaign import Campaign  # noqa: PLC0415 - `list` need not load transports
-    from conformance.journal import Journal  # noqa: PLC0415
-    from conformance.transport import open_transport  # noqa: PLC0415
-    from conformance.world import World  # noqa: PLC0415
+    from conformance.campaign import Campaign
+    from conformance.journal import Journal
+    from conformance.transport import open_transport
+    from conformance.world import World
 
     library = load_library()
     if options.jobs is not None and options.jobs < 1:
@@ -125,8 +125,8 @@ def _run(options: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _target(options: argparse.Namespace) -> Iterator[Target]:
-    from conformance.bundled import bundled_server  # noqa: PLC0415 - only runs need it
-    from conformance.target import load_target, target_from_endpoint  # noqa: PLC0415
+    from conformance.bundled import bundled_server
+    from conformance.target import load_target, target_from_endpoint
 
     if options.target is not None:
         yield load_target(options.target)
@@ -138,7 +138,7 @@ def _target(options: argparse.Namespace) -> Iterator[Target]:
 
 
 def _plan(library: Library, profile: str, select: Sequence[str]) -> Plan:
-    from conformance.campaign import make_plan  # noqa: PLC0415 - `list` need not load it
+    from conformance.campaign import make_plan
 
     try:
         plan = make_plan(library, profile, select)
@@ -159,7 +159,7 @@ def _out_folder(chosen: Path | None) -> Path:
 
 
 def _play(campaign: Campaign, library: Library, options: argparse.Namespace, out: Path) -> int:
-    from conformance.results import Redactor, ResultsFile  # noqa: PLC0415 - only runs need it
+    from conformance.results import Redactor, ResultsFile
 
     plan, target, world = campaign.plan, campaign.target, campaign.world
     results_file = ResultsFile(out / "results.jsonl", Redactor(target.secrets()))
@@ -199,9 +199,9 @@ def _play(campaign: Campaign, library: Library, options: argparse.Namespace, out
 
 
 def _render(results: Path, out: Path) -> None:
-    from reports.html import write_html  # noqa: PLC0415 - `list` need not load Jinja
-    from reports.junit import write_junit  # noqa: PLC0415
-    from reports.model import ResultsError, read_results  # noqa: PLC0415
+    from reports.html import write_html
+    from reports.junit import write_junit
+    from reports.model import ResultsError, read_results
 
     try:
         read = read_results(results)
@@ -240,7 +240,7 @@ def _check(_: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from conformance.explain import explain_case, explain_clause  # noqa: PLC0415 - only this command needs it
+    from conformance.explain import explain_case, explain_clause
 
     library = load_library()
     if options.id in library.requirements:
@@ -275,7 +275,7 @@ def _coverage(options: argparse.Namespace) -> int:
 
 
 def _spec(options: argparse.Namespace) -> int:
-    from conformance.requirements import compare_page  # noqa: PLC0415 - only this command needs it
+    from conformance.requirements import compare_page
 
     library = load_library()
     if options.page_name not in library.sections:

@@ -35,7 +35,8 @@ def explain_case(case: Case, requirements: Sequence[Requirement]) -> str:
 def _step(step: Step) -> Iterator[str]:
     request = step.request
     where = request.bucket if request.object is None else f"{request.bucket}/{request.object}"
-    yield f"{_STAGE[step.stage]} {step.name.rpartition(' ')[2]}: {request.method} {where}, {_SIGNED[request.sign]} as {request.identity}"
+    number, how = step.name.rpartition(" ")[2], f"{_SIGNED[request.sign]} as {request.identity}"
+    yield f"{_STAGE[step.stage]} {number}: {request.method} {where}, {how}"
     for text in request.query:
         yield f"    query {text}"
     for line in request.headers:
@@ -56,8 +57,9 @@ def _check(check: Check) -> str:
 
 def explain_clause(requirement: Requirement, cases: Sequence[Case]) -> str:
     """What a clause says, why it has its level, what breaking it means, and the cases that exercise it."""
+    place = f"{requirement.section}, sentence {requirement.ordinal}"
     lines = [
-        f"{requirement.id}  ({requirement.level}; page {requirement.page}, {requirement.section}, sentence {requirement.ordinal})",
+        f"{requirement.id}  ({requirement.level}; page {requirement.page}, {place})",
         requirement.says,
         "",
         f"Level decided by {requirement.decided_by}: {requirement.decided_why}",

@@ -41,8 +41,8 @@ class Journal:
             self._write({"removed": kind, "bucket": bucket, "name": name})
 
     def standing(self) -> tuple[tuple[Kind, str, str], ...]:
-        """What may still exist: objects before buckets, youngest first."""
-        return tuple(sorted(reversed(self._standing), key=lambda entry: entry[0] == "bucket"))
+        """What may still exist: objects before buckets."""
+        return tuple(sorted(self._standing, key=lambda entry: entry[0] == "bucket"))
 
     def owns_bucket(self, bucket: str) -> bool:
         """Whether this run created the bucket."""

@@ -12,14 +12,13 @@ import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from conformance.vocabulary import Response
 
-Differences = "Iterator[str]"
 _SHOWN = 400
 
 
@@ -61,11 +60,11 @@ def _xml_values(path: str, view: View) -> tuple[str, ...]:
     return tuple((element.text or "").strip() for element in level)
 
 
-def _local(element: ElementTree.Element) -> str:
+def _local(element: ET.Element) -> str:
     return element.tag.rpartition("}")[2]
 
 
-def parse_xml(body: bytes) -> ElementTree.Element | None:
+def parse_xml(body: bytes) -> ET.Element | None:
     """The root of a document, or None if it is not well formed or declares a document type.
 
     A document type is refused because entity declarations are the one way XML makes small input large.
@@ -73,8 +72,8 @@ def parse_xml(body: bytes) -> ElementTree.Element | None:
     if b"<!DOCTYPE" in body:
         return None
     try:
-        return ElementTree.fromstring(body)  # noqa: S314 - document types are refused above
-    except ElementTree.ParseError:
+        return ET.fromstring(body)  # noqa: S314 - document types are refused above
+    except ET.ParseError:
         return None
 
 
@@ -124,7 +123,7 @@ def _value_test(test: Callable[[str, str], bool], verb: str) -> Callable[[str, o
         yield from _single(subject, view)
         for value in select(subject, view):
             if not test(value, str(wanted)):
-                yield f"{subject} is {shown((value,))}, which {verb} {wanted!r}"
+                yield f"{subject} is {shown((value,))}, which {verb} '{wanted}'"
 
     return judge
 
@@ -185,7 +184,8 @@ def _body_is(_: str, wanted: object, view: View) -> Iterator[str]:
     if came != right:
         at = next((i for i, (a, b) in enumerate(zip(came, right, strict=False)) if a != b), min(len(came), len(right)))
         digest = hashlib.sha256(came).hexdigest()
-        yield f"body has {len(came)} bytes and differs from the {len(right)} bytes written at offset {at} (SHA-256 {digest})"
+        sizes = f"{len(came)} bytes and differs from the {len(right)} bytes written"
+        yield f"body has {sizes} at offset {at} (SHA-256 {digest})"
 
 
 def _body_empty(_: str, __: object, view: View) -> Iterator[str]:

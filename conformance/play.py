@@ -135,13 +135,18 @@ def _findings(step: Step, check: Check, view: judge.View, values: Mapping[str, s
 
 def _filled(check: Check, values: Mapping[str, str]) -> object:
     if check.word == "matches":
-        literal = {name: value if name.startswith("shape.") else re.escape(value) for name, value in values.items()}
+        literal = {name: value if name.startswith("shape.") else _literally(value) for name, value in values.items()}
         return fill(str(check.wanted), literal)
     if isinstance(check.wanted, str):
         return fill(check.wanted, values)
     if isinstance(check.wanted, tuple):
         return tuple(fill(item, values) if isinstance(item, str) else item for item in check.wanted)
     return check.wanted
+
+
+def _literally(value: str) -> str:
+    """A value as a regular expression for itself; unlike ``re.escape`` it leaves dashes readable."""
+    return re.sub(r"[.^$*+?{}\[\]\\|()]", r"\\\g<0>", value)
 
 
 def assemble(template: RequestTemplate, scene: Scene, values: Mapping[str, str], body: bytes | None) -> Request:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conformance.campaign import Campaign
-    from conformance.casefile import Library
     from conformance.vocabulary import Case, CaseResult
 
 _HERE = Path(__file__).resolve().parent
@@ -74,8 +73,8 @@ class CaseLibrary(pytest.File):
 
     def collect(self) -> Iterator[pytest.Collector]:
         """Read the library once and group its cases by file."""
-        from conformance.casefile import load_library  # noqa: PLC0415 - only a conformance run pays for it
-        from conformance.vocabulary import CaseError  # noqa: PLC0415
+        from conformance.casefile import load_library
+        from conformance.vocabulary import CaseError
 
         try:
             library = load_library()
@@ -157,14 +156,14 @@ def _the_run(config: pytest.Config) -> Run:
 
 
 def _start(config: pytest.Config) -> Run:
-    from conformance.bundled import bundled_server  # noqa: PLC0415 - only a conformance run pays for it
-    from conformance.campaign import Campaign, make_plan  # noqa: PLC0415
-    from conformance.journal import Journal  # noqa: PLC0415
-    from conformance.results import Redactor  # noqa: PLC0415
-    from conformance.target import load_target  # noqa: PLC0415
-    from conformance.transport import open_transport  # noqa: PLC0415
-    from conformance.vocabulary import TargetError  # noqa: PLC0415
-    from conformance.world import World  # noqa: PLC0415
+    from conformance.bundled import bundled_server
+    from conformance.campaign import Campaign, make_plan
+    from conformance.journal import Journal
+    from conformance.results import Redactor
+    from conformance.target import load_target
+    from conformance.transport import open_transport
+    from conformance.vocabulary import TargetError
+    from conformance.world import World
 
     library = config.stash[_LIBRARY]
     stack = contextlib.ExitStack()
@@ -187,7 +186,7 @@ def _start(config: pytest.Config) -> Run:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:  # noqa: ANN401 - pytest's reporter
     """The conclusion over the clauses of the profile, after pytest's own counts."""
-    from conformance import verdict  # noqa: PLC0415 - only a conformance run pays for it
+    from conformance import verdict
 
     if _RUN not in config.stash:
         return
@@ -214,7 +213,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = outcome.get_result()
     report.obs_clauses, report.obs_level = ", ".join(item.case.clauses()), item.case.level
     if item.result is not None and item.config.pluginmanager.hasplugin("html"):
-        from pytest_html import extras  # noqa: PLC0415 - an optional companion
+        from pytest_html import extras
 
         redact = _the_run(item.config).redact
         for step, exchange in item.result.played.exchanges:

@@ -107,11 +107,11 @@ class _ExactLines:
         return answer
 
 
-class _Plain(_ExactLines, HTTPConnection):
+class _Plain(_ExactLines, HTTPConnection):  # type: ignore[misc]  # the overrides take less than they are given
     pass
 
 
-class _Secure(_ExactLines, HTTPSConnection):
+class _Secure(_ExactLines, HTTPSConnection):  # type: ignore[misc]  # as above
     pass
 
 
@@ -127,5 +127,6 @@ class RecordingAdapter(HTTPAdapter):
     """Mount it on a session; it retries nothing."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - requests' own signature
+        """Let the pools make connections that record."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}

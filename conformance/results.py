@@ -31,7 +31,8 @@ _SIGNATURES = re.compile(r"((?:OBS [A-Za-z0-9]{1,128}:)|(?:[?&]Signature=))((?:[
 class Redactor:
     """Replaces secrets by asterisks of the same length, however they are spelled.
 
-    Secret keys in plain, percent-encoded and Base64 form; signatures because a signed URL is a credential until it expires.
+    Secret keys in plain, percent-encoded and Base64 form; signatures because a signed URL is a credential until it
+    expires.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:

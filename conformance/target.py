@@ -9,7 +9,6 @@ import difflib
 import os
 import stat
 import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ from conformance.vocabulary import Identity, Target, TargetError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE = "OBS_ACCESS_KEY_ID", "OBS_SECRET_ACCESS_KEY"
 _IDENTITY_WORDS = ("access_key", "secret_key", "domain_id", "principal")

@@ -5,6 +5,7 @@ Both turn a Request into the same Exchange. Knows transports by name; does not k
 
 from __future__ import annotations
 
+import http.client
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -40,9 +41,9 @@ class RequestsTransport:
     """
 
     def __init__(self, target: Target) -> None:
-        import requests  # noqa: PLC0415 - 50 ms that the default transport need not pay
+        import requests
 
-        from conformance.recording import LINES, RecordingAdapter  # noqa: PLC0415 - imports requests
+        from conformance.recording import LINES, RecordingAdapter
 
         self._target = target
         self._session = requests.Session()
@@ -71,7 +72,7 @@ class RequestsTransport:
             return Exchange(request, b"", b"", None, f"the connection failed: {error}", _ms(started))
         except Exception as error:  # noqa: BLE001 - urllib3 lets its own errors through while a body is read
             return Exchange(request, b"", b"", None, f"the answer is not HTTP/1.1: {error!r}", _ms(started))
-        recorder = answer.raw.recorder
+        recorder: Any = getattr(answer.raw, "recorder")  # noqa: B009 - put there by the recording connection
         head, wire_body = split_raw(bytes(recorder.raw), len(recorder.interim))
         response = Response(
             answer.status_code,
@@ -81,7 +82,7 @@ class RequestsTransport:
             tuple(recorder.interim),
         )
         answer.close()
-        continued = 100 in recorder.interim if request.expects_continue else None  # noqa: PLR2004 - the status 100
+        continued = http.client.CONTINUE in recorder.interim if request.expects_continue else None
         return Exchange(request, head, wire_body, response, ANSWERED, _ms(started), continued)
 
     def close(self) -> None:

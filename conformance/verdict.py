@@ -6,7 +6,7 @@ Knows levels, stages and the fixed denominator of a profile. Does not look at by
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -20,6 +20,13 @@ USAGE_EXIT = 2
 
 MEASURED: frozenset[Rung] = frozenset({"pass", "fail", "warn", "observed"})
 """Rungs on which something was learnt about the target."""
+_NAMED = 8
+"""How many clauses a headline names."""
+_GROUND: tuple[tuple[str, Rung, str], ...] = (
+    ("setup", "setup_failed", "set-up"),
+    ("control", "blocked", "the control request"),
+)
+_JUDGED: tuple[tuple[str, Rung], ...] = (("must", "fail"), ("should", "warn"))
 _GAPS: frozenset[Rung] = frozenset({"blocked", "setup_failed", "harness_error", "not_run"})
 
 
@@ -51,14 +58,14 @@ def grade(played: Played, *, only_observes: bool) -> tuple[Rung, str]:
     if played.unanswered:
         return "not_run", played.stopped
     broken = tuple(finding for finding in played.findings if not finding.held)
-    for stage, rung, what in (("setup", "setup_failed", "set-up"), ("control", "blocked", "the control request")):
+    for stage, rung, what in _GROUND:
         first = next((finding for finding in broken if finding.step.startswith(stage)), None)
         if first is not None:
             return rung, f"{what} failed, so nothing was judged: {first.step}, {first.says}"
-    for level, rung in (("must", "fail"), ("should", "warn")):
+    for level, verdict in _JUDGED:
         at_level = tuple(finding for finding in broken if finding.level == level)
         if at_level:
-            return rung, _sentence(at_level)
+            return verdict, _sentence(at_level)
     if played.stopped:
         return "harness_error", played.stopped
     return ("observed", "recorded, not judged") if only_observes else ("pass", "")
@@ -69,45 +76,46 @@ def _sentence(findings: Sequence[Finding]) -> str:
     return f"{findings[0].step}: {findings[0].says}{more}"
 
 
-def clause_results(requirements: Sequence[Requirement], results: Sequence[CaseResult]) -> dict[str, ClauseResult]:
-    """One verdict for each clause, over the judged steps of every measured case."""
-    held, weak, broken, seen = (dict[str, list[str]]() for _ in range(4))
-    for result in results:
-        if result.rung not in MEASURED:
-            continue
+@dataclass(slots=True)
+class _Tally:
+    """Which cases found a clause held, weak or broken, and which only recorded something for it."""
+
+    broken: dict[str, list[str]] = field(default_factory=dict)
+    weak: dict[str, list[str]] = field(default_factory=dict)
+    holds: dict[str, list[str]] = field(default_factory=dict)
+    observed: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, result: CaseResult) -> None:
+        """Count the judged steps of a measured case."""
         for finding in result.played.findings:
-            if not finding.step.startswith("step"):
-                continue
-            bucket = held if finding.held else {"must": broken, "should": weak}[finding.level]
-            for clause in finding.clauses:
-                bucket.setdefault(clause, []).append(result.case.id)
+            if finding.step.startswith("step"):
+                group = self.holds if finding.held else self.broken if finding.level == "must" else self.weak
+                for clause in finding.clauses:
+                    group.setdefault(clause, []).append(result.case.id)
         for observation in result.played.observations:
             for clause in observation.clauses:
-                seen.setdefault(clause, []).append(result.case.id)
-    return {
-        requirement.id: _clause_result(requirement, held, weak, broken, seen, results) for requirement in requirements
-    }
+                self.observed.setdefault(clause, []).append(result.case.id)
+
+    def worst_first(self) -> tuple[tuple[ClauseVerdict, Mapping[str, list[str]]], ...]:
+        """The groups in the order in which one outweighs the next."""
+        return ("broken", self.broken), ("weak", self.weak), ("holds", self.holds), ("observed", self.observed)
 
 
-def _clause_result(
-    requirement: Requirement,
-    held: Mapping[str, list[str]],
-    weak: Mapping[str, list[str]],
-    broken: Mapping[str, list[str]],
-    seen: Mapping[str, list[str]],
-    results: Sequence[CaseResult],
-) -> ClauseResult:
-    clause = requirement.id
-    cases = tuple(dict.fromkeys(id_ for group in (broken, weak, held, seen) for id_ in group.get(clause, ())))
-    verdicts: tuple[tuple[Mapping[str, list[str]], ClauseVerdict], ...] = (
-        (broken, "broken"),
-        (weak, "weak"),
-        (held, "holds"),
-        (seen, "observed"),
-    )
-    for group, verdict in verdicts:
+def clause_results(requirements: Sequence[Requirement], results: Sequence[CaseResult]) -> dict[str, ClauseResult]:
+    """One verdict for each clause, over the judged steps of every measured case."""
+    tally = _Tally()
+    for result in results:
+        if result.rung in MEASURED:
+            tally.add(result)
+    return {requirement.id: _clause_result(requirement, tally, results) for requirement in requirements}
+
+
+def _clause_result(requirement: Requirement, tally: _Tally, results: Sequence[CaseResult]) -> ClauseResult:
+    clause, groups = requirement.id, tally.worst_first()
+    for verdict, group in groups:
         if clause in group:
-            return ClauseResult(verdict, cases)
+            cases = dict.fromkeys(id_ for _, ids in groups for id_ in ids.get(clause, ()))
+            return ClauseResult(verdict, tuple(cases))
     if requirement.observable == "no":
         return ClauseResult("not_observable", (), requirement.unobservable or "")
     kept_out = tuple(result for result in results if clause in result.case.clauses())
@@ -152,10 +160,14 @@ def conclude(
         return Summary("inconclusive", f"Nothing was measured: {_why(results)}", counts, clauses)
     if missing or gaps or not musts:
         parts = [f"{tally}, none failed"]
-        parts += [f"not exercised: {', '.join(missing[:8])}{' ...' if len(missing) > 8 else ''}"] if missing else []
+        parts += [f"not exercised: {_some(missing)}"] if missing else []
         parts += [f"{gaps} cases could not be judged"] if gaps else []
         return Summary("inconclusive", f"Inconclusive: {'; '.join(parts)}.", counts, clauses)
     return Summary("conformant", f"Conformant: {tally}, none failed.", counts, clauses)
+
+
+def _some(clauses: Sequence[str]) -> str:
+    return ", ".join(clauses[:_NAMED]) + (" ..." if len(clauses) > _NAMED else "")
 
 
 def _why(results: Sequence[CaseResult]) -> str:

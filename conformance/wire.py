@@ -28,6 +28,7 @@ CONTINUE_WAIT_S = 1.0
 """How long the body is held back for a 100; RFC 9110 section 10.1.1 forbids waiting for ever."""
 MAX_HEAD = 1 << 20
 MAX_BODY = 1 << 28
+_CONTINUE = 100
 _BODILESS = frozenset({204, 304})
 
 
@@ -164,7 +165,7 @@ class WireTransport:
                 response,
                 outcome,
                 (time.perf_counter() - started) * 1000,
-                continued=(100 in answer.interim) if request.expects_continue else None,
+                continued=(_CONTINUE in answer.interim) if request.expects_continue else None,
                 sent_body=sent_body,
             ),
             response is not None and sent_body and _keeps(answer),

@@ -67,8 +67,8 @@ def error_document(error: ObsError, *, resource: str, request_id: str, host_id: 
 def read_document(body: bytes, root: str, *, code: str = "MalformedXML") -> Element:
     """The root element of a document that must have this root, or a refusal with the code."""
     # Imported here because a server that never reads a document need not pay for the parser at its start.
-    from defusedxml import DefusedXmlException  # noqa: PLC0415
-    from defusedxml.ElementTree import fromstring  # noqa: PLC0415
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
 
     if not body.strip():
         raise ObsError("MissingRequestBodyError")
