@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conformance.campaign import Campaign
+    from conformance.casefile import Library
     from conformance.vocabulary import Case, CaseResult
 
 _HERE = Path(__file__).resolve().parent
 _ANCHOR = _HERE / "pytest_plugin.py"
 _FAILING = frozenset({"fail", "harness_error", "setup_failed", "blocked", "not_run"})
-_RUN = pytest.StashKey["Run"]()
-_LIBRARY = pytest.StashKey["Library"]()
+_RUN: pytest.StashKey[Run] = pytest.StashKey()
+_LIBRARY: pytest.StashKey[Library] = pytest.StashKey()
 
 
 class NotConformingError(Exception):

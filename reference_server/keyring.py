@@ -223,5 +223,5 @@ def unwrap(cipher: AESGCM, wrapped: bytes, purpose: bytes) -> bytes:
     """Unlock what `wrap` locked; anything altered is damage."""
     try:
         return cipher.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], purpose)
-    except InvalidTag as error:
+    except (InvalidTag, ValueError) as error:  # the latter for one that has been cut off
         raise DamagedStateError("A wrapped key does not open.") from error
