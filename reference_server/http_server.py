@@ -65,11 +65,13 @@ class Connection(asyncio.Protocol):
         self._secure = False
         self._peer = ""
         self._waiting: deque[bytes] = deque()
-        self._pipelined: list[tuple[str, tuple[Any, ...]]] = []
+        self._pipelined: deque[tuple[str, tuple[Any, ...]]] = deque()
         self._begin_request()
         self._closing = False
         self._busy = False
         self._writable = True
+        self._replaying = False
+        self._ended = False
         self._steps: Iterator[Response | None] | None = None
         self._body: Iterator[bytes] | None = None
         self._lingering = False
@@ -116,12 +118,17 @@ class Connection(asyncio.Protocol):
         """Bytes from the client; while an answer is being made they wait."""
         if self._closing:
             return
-        if self._busy:
+        if self._engaged:
             self._waiting.append(data)
             if self._transport is not None:
                 self._transport.pause_reading()
             return
         self._parse(data)
+
+    @property
+    def _engaged(self) -> bool:
+        """Whether an answer is being made, or has not been taken yet: until then nothing more is looked at."""
+        return self._busy or not self._writable
 
     def pause_writing(self) -> None:
         """The client reads more slowly than the answer is written."""
@@ -132,10 +139,13 @@ class Connection(asyncio.Protocol):
         self._writable = True
         if self._body is not None:
             self._write_on()
+        else:
+            self._catch_up()
 
     def eof_received(self) -> bool:
         """The client sends no more; an answer under way is still finished."""
-        return self._busy
+        self._ended = True
+        return self._engaged
 
     # ---- parsing -----------------------------------------------------------------------------------------------------
 
@@ -169,7 +179,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A new request."""
-        if self._busy or self._closing:
+        if self._engaged or self._closing:
             return
         self._begin_request()
         self.deadline = self._loop.time() + HEAD_TIMEOUT_S
@@ -188,9 +198,9 @@ class Connection(asyncio.Protocol):
         """Keep a parser event of a pipelined request until the answer under way is out."""
         if self._closing:
             return True
-        if self._busy:
+        if self._engaged:
             self._pipelined.append((name, arguments))
-        return self._busy
+        return self._engaged
 
     def on_headers_complete(self) -> None:
         """The head is whole; the parser's answers to questions are those of this moment."""
@@ -299,17 +309,36 @@ class Connection(asyncio.Protocol):
             self._shut()
         elif self._complete:
             self._next()
+        else:
+            self._catch_up()
 
     def _next(self) -> None:
-        """Ready for the next request: first what the parser has already seen of it, then what it has not."""
+        """Ready for the next request."""
         self._begin_request()
         self.deadline = self._loop.time() + IDLE_TIMEOUT_S
-        events, self._pipelined = self._pipelined, []
-        for name, arguments in events:
-            getattr(self, name)(*arguments)
-        while self._waiting and not self._busy and not self._closing:
-            self._parse(self._waiting.popleft())
-        if not self._busy and self._transport is not None and not self._closing:
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Look at what came meanwhile: first what the parser has already seen of it, then what it has not.
+
+        Whatever is found there may lead back here; one loop does it all, so that neither the stack nor the parser is
+        entered twice.
+        """
+        if self._replaying:
+            return
+        self._replaying = True
+        while (self._pipelined or self._waiting) and not self._engaged and not self._closing:
+            if self._pipelined:
+                name, arguments = self._pipelined.popleft()
+                getattr(self, name)(*arguments)
+            else:
+                self._parse(self._waiting.popleft())
+        self._replaying = False
+        if self._engaged or self._closing or self._transport is None:
+            return
+        if self._ended:
+            self._shut()
+        else:
             self._transport.resume_reading()
 
     def _shut(self) -> None:
@@ -317,8 +346,8 @@ class Connection(asyncio.Protocol):
         if self._lingering or self._transport is None:
             return
         self._closing = self._lingering = True
-        self.deadline = self._loop.time() + LINGER_S
-        if self._transport.can_write_eof():
+        self.deadline = self._loop.time() + (LINGER_S if self._writable else BODY_TIMEOUT_S)
+        if self._transport.can_write_eof() and not self._ended:
             self._transport.write_eof()
         else:
             self._transport.close()

@@ -178,7 +178,7 @@ def is_bucket_name(name: str) -> bool:
 def _decode_path(encoded: str) -> str:
     try:
         decoded = unquote_to_bytes(encoded).decode("utf-8")
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise ObsError("BadRequest", "The request target is not percent-encoded UTF-8.") from error
     if "\0" in decoded:
         raise ObsError("BadRequest", "The request target contains a NUL.")
@@ -196,7 +196,7 @@ def parse_query(text: str) -> Query:
 
 
 def _decode_parameter(text: str) -> str:
-    if "%" not in text and "+" not in text:
+    if text.isascii() and "%" not in text and "+" not in text:
         return text
     return _decode_path(text.replace("+", " "))
 

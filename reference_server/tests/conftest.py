@@ -18,7 +18,8 @@ import time
 import tomllib
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -29,7 +30,6 @@ from reference_server.wire import Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from reference_server.world import Seams
 
@@ -176,11 +176,14 @@ class Answer:
 
 
 class Wire:
-    """One raw connection."""
+    """One raw connection; those a test leaves open are closed behind it."""
+
+    left_open: ClassVar[list[Wire]] = []
 
     def __init__(self, host: str, port: int) -> None:
         self.socket = socket.create_connection((host, port), timeout=10)
         self.left = b""
+        self.left_open.append(self)
 
     def send(self, octets: bytes) -> None:
         self.socket.sendall(octets)
@@ -237,7 +240,11 @@ class Server:
     def __init__(self, folder: Path, *options: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.target_file = folder / "target.toml"
-        command = [sys.executable, "-m", "reference_server", "--target-file", str(self.target_file), *options]
+        if "--target-file" in options:
+            self.target_file = Path(options[options.index("--target-file") + 1])
+        else:
+            options = (*options, "--target-file", str(self.target_file))
+        command = [sys.executable, "-m", "reference_server", *options]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -286,8 +293,17 @@ class Server:
         """End it; exit code and what it said on standard error."""
         if self.process.poll() is None:
             self.process.send_signal(number)
+        if self.process.stdin is not None and self.process.stdin.closed:
+            self.process.stdin = None  # else communicate() flushes what is closed
         _, errors = self.process.communicate(timeout=10)
         return self.process.returncode, errors
+
+
+@pytest.fixture(autouse=True)
+def _close_wires() -> Iterator[None]:
+    yield
+    while Wire.left_open:
+        Wire.left_open.pop().close()
 
 
 @pytest.fixture

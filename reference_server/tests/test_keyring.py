@@ -56,7 +56,7 @@ def test_default_key_is_made_once_per_account(keyring: Keyring) -> None:
     first = keyring.default_for(OWNER)
     assert first == keyring.default_for(OWNER) == keyring.default_for(COLLEAGUE)
     assert keyring.default_for(STRANGER) != first
-    assert [key.alias for key in keyring.keys()] == ["obs/default", "obs/default"]
+    assert [key.alias for key in keyring.keys()] == ["obs/default", "obs/default"]  # noqa: SIM118 - no dict
 
 
 def test_default_key_serves_every_user_of_its_account_only(keyring: Keyring) -> None:
