@@ -6,12 +6,14 @@ and removes them with single deletes whose failure never changes a verdict. Judg
 
 from __future__ import annotations
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conformance import verdict
+from conformance.judge import parse_xml
 from conformance.play import Scene, assemble, play
 from conformance.vocabulary import CaseResult, Played, RequestTemplate
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from conformance.casefile import Library
-    from conformance.journal import Journal
+    from conformance.journal import Journal, Kind
     from conformance.transport import Transport
     from conformance.vocabulary import Case, Exchange, Profile, Request, Requirement, Rung, Target
     from conformance.world import World
@@ -94,15 +96,21 @@ class Campaign:
         self._library, self._transport, self._journal = library, transport, journal
         self.bucket = f"obsc-{world.run}"
         self._refused: tuple[Rung, str] | None = None
+        self._numbers = {case.id: number for number, case in enumerate(plan.cases)}
+        self._own_buckets = threading.Semaphore(target.own_buckets)
 
     def prepare(self) -> None:
         """Create the run's bucket. If that fails, every case says so and none is judged."""
-        self._journal.will_create("bucket", self.bucket)
-        exchange = self._administer("PUT", None)
+        self._refused = self._create(self.bucket, "the run's bucket")
+
+    def _create(self, bucket: str, what: str) -> tuple[Rung, str] | None:
+        self._journal.will_create("bucket", bucket)
+        exchange = self._administer("PUT", bucket)
         if exchange.response is None:
-            self._refused = "not_run", f"the target could not be used: {exchange.outcome}"
-        elif exchange.response.status not in _CREATED:
-            self._refused = "setup_failed", f"creating the run's bucket was answered {exchange.response.status}"
+            return "not_run", f"the target could not be used: {exchange.outcome}"
+        if exchange.response.status not in _CREATED:
+            return "setup_failed", f"creating {what} was answered {exchange.response.status}"
+        return None
 
     def run(self, jobs: int) -> Iterator[CaseResult]:
         """Results in the order of the plan, whatever order the cases finish in."""
@@ -125,14 +133,28 @@ class Campaign:
         if self._refused is not None:
             return CaseResult(case, *self._refused, Played((), (), ()), 0.0)
         try:
-            played = self._drive(case)
-            rung, why = verdict.grade(played, only_observes=case.level == "observe")
+            rung, why, played = self._play_in_its_bucket(case) if case.own_bucket else self._graded(case, self.bucket)
         except Exception as error:  # noqa: BLE001 - a bug of ours must not be counted against the target
             played, rung, why = Played((), (), ()), "harness_error", f"the suite failed: {error!r}"
         return CaseResult(case, rung, why, played, (time.perf_counter() - started) * 1000)
 
-    def _drive(self, case: Case) -> Played:
-        scene = Scene(self.target, self.bucket, self.world.token(case.id), self.world.now, self._library.shapes)
+    def _graded(self, case: Case, bucket: str) -> tuple[Rung, str, Played]:
+        played = self._drive(case, bucket)
+        return *verdict.grade(played, only_observes=case.level == "observe"), played
+
+    def _play_in_its_bucket(self, case: Case) -> tuple[Rung, str, Played]:
+        """Play a case in a bucket of its own, at most a few of which exist at a time (accounts have quotas)."""
+        with self._own_buckets:
+            bucket = f"{self.bucket}-{self._numbers[case.id]}"
+            refused = self._create(bucket, "the case's own bucket")
+            try:
+                return (*refused, Played((), (), ())) if refused else self._graded(case, bucket)
+            finally:
+                self._remove(bucket)
+
+    def _drive(self, case: Case, bucket: str) -> Played:
+        token = self.world.token(case.id)
+        scene = Scene(self.target, bucket, token, self.world.now, self._library.shapes, self.bucket)
         script = play(case, scene)
         deadline = time.perf_counter() + self.target.case_timeout_s
         try:
@@ -148,7 +170,8 @@ class Campaign:
         if not self._journal.owns_bucket(request.bucket):
             raise RuntimeError(f"refusing to touch bucket {request.bucket}, which this run did not create")
         if request.method in _WRITES and request.object is not None:
-            self._journal.will_create("object", request.bucket, request.object)
+            kind: Kind = "upload" if b"?uploads" in request.head.partition(b"\r\n")[0] else "object"
+            self._journal.will_create(kind, request.bucket, request.object)
         return self._transport.exchange(request)
 
     def declared(self) -> frozenset[str]:
@@ -158,16 +181,47 @@ class Campaign:
 
     def clean_up(self) -> CleanUp:
         """Remove what the journal holds, one delete each."""
-        left: list[str] = []
-        for kind, bucket, name in self._journal.standing():
-            exchange = self._administer("DELETE", name if kind == "object" else None)
-            if exchange.response is not None and exchange.response.status in _GONE:
-                self._journal.removed(kind, bucket, name)
-            else:
-                left.append(f"{bucket}/{name}" if kind == "object" else bucket)
-        return CleanUp(self._journal.created, self._journal.created - len(left), tuple(left))
+        for bucket in dict.fromkeys(entry[1] for entry in self._journal.standing()):
+            self._remove(bucket)
+        left = tuple(f"{bucket}/{name}" if name else bucket for _, bucket, name in self._journal.standing())
+        return CleanUp(self._journal.created, self._journal.created - len(left), left)
 
-    def _administer(self, method: str, name: str | None) -> Exchange:
-        scene = Scene(self.target, self.bucket, "", self.world.now, self._library.shapes)
-        template = RequestTemplate(method, self.bucket, name)
+    def _remove(self, bucket: str) -> None:
+        """Remove a bucket of ours and what the journal says is in it; a policy that forbids it goes first."""
+        if bucket != self.bucket:
+            self._administer("DELETE", bucket, query=("policy",))
+        for kind, _, name in self._journal.standing(bucket):
+            gone = self._abort_uploads(bucket, name) if kind == "upload" else self._delete(bucket, name or None)
+            if gone:
+                self._journal.removed(kind, bucket, name)
+
+    def _delete(self, bucket: str, name: str | None, query: tuple[str, ...] = ()) -> bool:
+        exchange = self._administer("DELETE", bucket, name, query)
+        return exchange.response is not None and exchange.response.status in _GONE
+
+    def _abort_uploads(self, bucket: str, name: str) -> bool:
+        """Abort the uploads of one object that are still open; a server without the listing has nothing to abort."""
+        listing = self._administer("GET", bucket, query=("uploads", f"prefix={name}"))
+        if listing.response is None:
+            return False
+        ids = upload_ids(listing.response.body, name)
+        failed = [id_ for id_ in ids if not self._delete(bucket, name, (f"uploadId={id_}",))]
+        return not failed
+
+    def _administer(self, method: str, bucket: str, name: str | None = None, query: tuple[str, ...] = ()) -> Exchange:
+        scene = Scene(self.target, bucket, "", self.world.now, self._library.shapes)
+        template = RequestTemplate(method, bucket, name, query)
         return self._transport.exchange(assemble(template, scene, scene.values(), None))
+
+
+def upload_ids(document: bytes, name: str) -> tuple[str, ...]:
+    """The ids of an object's open uploads in a ListMultipartUploadsResult (obs_04_0097)."""
+    root = parse_xml(document)
+    if root is None:
+        return ()
+    uploads = (
+        {child.tag.rpartition("}")[2]: child.text or "" for child in element}
+        for element in root
+        if element.tag.rpartition("}")[2] == "Upload"
+    )
+    return tuple(upload["UploadId"] for upload in uploads if upload.get("Key") == name and "UploadId" in upload)

@@ -22,9 +22,11 @@ from conformance.vocabulary import (
     CEILING,
     STRENGTH,
     BodySpec,
+    BytesDue,
     Case,
     CaseError,
     Check,
+    FormSpec,
     Level,
     Profile,
     RequestTemplate,
@@ -39,8 +41,11 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 LIBRARY_ROOT = Path(__file__).resolve().parent.parent / "cases"
-RELATIONS = ("equals", "differs", "matches", "one_of", "present", "absent", "unique", "http_date")
-GIVEN_PLACEHOLDERS = frozenset({"bucket", "fresh", "host", "date", "authorization", "length", "access_key", "region"})
+RELATIONS = ("equals", "differs", "matches", "one_of", "present", "absent", "unique", "not_md5_of", "http_date")
+GIVEN_PLACEHOLDERS = frozenset({
+    "bucket", "bucket.shared", "fresh", "host", "date", "date.skewed", "authorization", "length", "md5", "access_key",
+    "region",
+})  # fmt: skip
 _STAGES: tuple[tuple[str, Stage], ...] = (("setup", "setup"), ("control", "control"), ("steps", "step"))
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _YAML11 = yaml.resolver.Resolver.yaml_implicit_resolvers
@@ -335,7 +340,10 @@ class _CaseReader:
         self.problems: list[str] = []
         self.rows: list[dict[str, str]] = data.get("each", [{}])
         self.known = set(GIVEN_PLACEHOLDERS) | {f"shape.{name}" for name in shapes}
-        self.known |= {need for need in data.get("needs", ()) if need.startswith("keys.")}
+        for kind, _, name in (need.partition(".") for need in data.get("needs", ())):
+            self.known |= {"keys": {f"keys.{name}", f"keys.{name}.upper"}, "identities": {f"principal.{name}"}}.get(
+                kind, set()
+            )
         self.bodies: set[str] = set()
 
     def problem(self, place: Iterable[str | int], text: str) -> None:
@@ -363,6 +371,7 @@ class _CaseReader:
                 file=self.document.file,
                 line=line,
                 row={name: value for name, value in row.items() if name != "row"},
+                own_bucket=data.get("own_bucket", False),
             )
             for row in self.rows
         ]
@@ -415,6 +424,14 @@ class _CaseReader:
         for word in ("query", "headers"):
             for index, text in enumerate(data.get(word, ())):
                 self._check_names((*place, word, index), text)
+        form = data.get("form")
+        for word in ("fields", "conditions"):
+            for index, text in enumerate((form or {}).get(word, ())):
+                self._check_names((*place, "form", word, index), text)
+        if form is not None and "body" not in data:
+            self.problem((*place, "form"), "a form upload needs a body, its file")
+        if data.get("sign") == "form" and form is None:
+            self.problem((*place, "sign"), "sign: form needs the word form")
         after = data.get("after_signing", {})
         for index, text in enumerate(after.get("add", ())):
             self._check_names((*place, "after_signing", "add", index), text)
@@ -435,6 +452,8 @@ class _CaseReader:
             expires_in=data.get("expires_in", 3600),
             add_after=tuple(after.get("add", ())),
             remove_after=frozenset(after.get("remove", ())),
+            chunked=data.get("chunked"),
+            form=None if form is None else FormSpec(tuple(form["fields"]), _optional_tuple(form.get("conditions"))),
         )
 
     def _check(self, place: Place, data: dict[str, Any]) -> Check:
@@ -457,6 +476,8 @@ class _CaseReader:
                 return "present", "", True
             kind = "header" if "header" in data else "xml"
             wanted = data[relations[0]]
+            if relations[0] == "not_md5_of":
+                self._check_body(place, wanted)
             if relations[0] == "matches":
                 self._check_regex(place, wanted)
             return relations[0], f"{kind} {data[kind]}", tuple(wanted) if isinstance(wanted, list) else wanted
@@ -471,19 +492,38 @@ class _CaseReader:
         return "status", "status", data["status"]
 
     def _body(self, place: Place, data: dict[str, Any]) -> tuple[str, str, object]:
-        if len(data) != 1:
-            self.problem((*place, "body"), "needs exactly one of: is, empty")
+        kinds = [word for word in ("is", "json", "empty") if word in data]
+        if len(kinds) != 1 or ("is" not in data and {"from", "to"} & set(data)):
+            self.problem((*place, "body"), "needs exactly one of: is (with from, to), json, empty")
+        if "json" in data:
+            self._check_json((*place, "body", "json"), data["json"])
+            return "body_json", "body", data["json"]
         if "is" not in data:
             return "body_empty", "body", ""
-        if data["is"] not in self.bodies:
-            self.problem((*place, "body", "is"), f"no earlier request has a body named {data['is']!r}")
-        return "body_is", "body", data["is"]
+        names = tuple(data["is"]) if isinstance(data["is"], list) else (data["is"],)
+        for name in names:
+            self._check_body((*place, "body", "is"), name)
+        return "body_is", "body", BytesDue(names, data.get("from"), data.get("to"))
+
+    def _check_body(self, place: Place, name: str) -> None:
+        if name not in self.bodies:
+            self.problem(place, f"no earlier request has a body named {name!r}")
+
+    def _check_json(self, place: Place, text: str) -> None:
+        try:
+            json.loads(text)
+        except ValueError as error:
+            self.problem(place, f"not JSON: {error}")
 
     def _check_regex(self, place: Place, pattern: str) -> None:
         try:
             re.compile(re.sub(r"\{[a-z][a-z0-9_.]*\}", "x", pattern))
         except re.error as error:
             self.problem((*place, "matches"), f"not a regular expression: {error}")
+
+
+def _optional_tuple(value: list[str] | None) -> tuple[str, ...] | None:
+    return None if value is None else tuple(value)
 
 
 def _texts(wanted: object) -> tuple[str, ...]:

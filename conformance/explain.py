@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
     from conformance.vocabulary import Case, Check, Requirement, Step
 
-_SIGNED = {"header": "signed in the Authorization header", "url": "authorized by a signed URL", "none": "unsigned"}
+_SIGNED = {
+    "header": "signed in the Authorization header",
+    "url": "authorized by a signed URL",
+    "form": "authorized by a signed form",
+    "none": "unsigned",
+}
 _STAGE = {"setup": "Set-up", "control": "Control", "step": "Step"}
 
 

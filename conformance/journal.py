@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Literal, TextIO
 if TYPE_CHECKING:
     from pathlib import Path
 
-Kind = Literal["bucket", "object"]
+Kind = Literal["bucket", "object", "upload"]
+
+_ORDER: tuple[Kind, ...] = ("upload", "object", "bucket")
 
 
 class Journal:
@@ -40,9 +42,11 @@ class Journal:
             self._standing.pop((kind, bucket, name), None)
             self._write({"removed": kind, "bucket": bucket, "name": name})
 
-    def standing(self) -> tuple[tuple[Kind, str, str], ...]:
-        """What may still exist: objects before buckets."""
-        return tuple(sorted(self._standing, key=lambda entry: entry[0] == "bucket"))
+    def standing(self, bucket: str | None = None) -> tuple[tuple[Kind, str, str], ...]:
+        """What may still exist, in one bucket or in all: uploads and objects before buckets."""
+        with self._lock:
+            entries = [entry for entry in self._standing if bucket in {None, entry[1]}]
+        return tuple(sorted(entries, key=lambda entry: _ORDER.index(entry[0])))
 
     def owns_bucket(self, bucket: str) -> bool:
         """Whether this run created the bucket."""

@@ -8,11 +8,14 @@ Does not know levels, clauses, cases or what a difference means.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
+
+from conformance.vocabulary import BytesDue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -179,13 +182,47 @@ def http_date(value: str) -> float | None:
         return None
 
 
+def _not_md5_of(subject: str, wanted: object, view: View) -> Iterator[str]:
+    yield from _single(subject, view)
+    digest = hashlib.md5(view.bodies[str(wanted)], usedforsecurity=False).hexdigest()
+    for value in select(subject, view):
+        if digest in value.lower():
+            yield f"{subject} is {shown((value,))}, the MD5 of the body {wanted!r}"
+
+
+def _bytes_due(due: BytesDue, view: View) -> bytes:
+    whole = b"".join(view.bodies[name] for name in due.names)
+    return whole[due.first : None if due.last is None else due.last + 1]
+
+
 def _body_is(_: str, wanted: object, view: View) -> Iterator[str]:
-    right, came = view.bodies[str(wanted)], view.response.body
+    due = wanted if isinstance(wanted, BytesDue) else BytesDue((str(wanted),))
+    right, came = _bytes_due(due, view), view.response.body
     if came != right:
         at = next((i for i, (a, b) in enumerate(zip(came, right, strict=False)) if a != b), min(len(came), len(right)))
         digest = hashlib.sha256(came).hexdigest()
         sizes = f"{len(came)} bytes and differs from the {len(right)} bytes written"
         yield f"body has {sizes} at offset {at} (SHA-256 {digest})"
+
+
+def _body_json(_: str, wanted: object, view: View) -> Iterator[str]:
+    try:
+        came = json.loads(view.response.body)
+    except ValueError:
+        yield "the body is not JSON"
+        return
+    if _plain_json(came) != _plain_json(json.loads(str(wanted))):
+        yield f"the body is the JSON document {json.dumps(came)[:_SHOWN]}"
+
+
+def _plain_json(value: object) -> object:
+    """A JSON value in which a single value and a list of it are the same."""
+    if isinstance(value, dict):
+        return {key: _plain_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        items = [_plain_json(item) for item in value]
+        return items[0] if len(items) == 1 else items
+    return value
 
 
 def _body_empty(_: str, __: object, view: View) -> Iterator[str]:
@@ -205,6 +242,14 @@ def _refused(_: str, wanted: object, view: View) -> Iterator[str]:
         yield "the body is not an error document with a Code element"
     elif code[0] not in codes:
         yield f"error code {code[0]!r}, none of {', '.join(map(repr, codes))}"
+
+
+def _english_due(wanted: object) -> str:
+    due = wanted if isinstance(wanted, BytesDue) else BytesDue((str(wanted),))
+    names = " + ".join(map(repr, due.names))
+    if due.first is None and due.last is None:
+        return f"{names} as it was written"
+    return f"{names} as it was written, from {due.first or 0} to {'the end' if due.last is None else due.last}"
 
 
 def _fits(value: str, pattern: str) -> bool:
@@ -227,7 +272,9 @@ WORDS: Mapping[str, Word] = {
     "absent": Word(_absent, lambda subject, _: f"{subject} is absent"),
     "unique": Word(_unique, lambda subject, _: f"{subject} is new in every answer"),
     "http_date": Word(_http_date, lambda subject, wanted: f"{subject} is an HTTP date within {wanted} s of the clock"),
-    "body_is": Word(_body_is, lambda _, wanted: f"the body is byte for byte {wanted!r} as it was written"),
+    "not_md5_of": Word(_not_md5_of, lambda subject, wanted: f"{subject} is not the MD5 of the body {wanted!r}"),
+    "body_is": Word(_body_is, lambda _, wanted: f"the body is byte for byte {_english_due(wanted)}"),
+    "body_json": Word(_body_json, lambda _, wanted: f"the body is JSON equal to {wanted}"),
     "body_empty": Word(_body_empty, lambda _, __: "the body is empty"),
     "refused": Word(_refused, lambda _, wanted: f"the request is refused: {wanted}"),
 }

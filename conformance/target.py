@@ -26,7 +26,7 @@ _TABLES: Mapping[str, tuple[str, ...] | None] = {
     "identities": _IDENTITIES,
     "keys": _KEYS,
     "without": None,
-    "limits": ("timeout_s", "case_timeout_s", "jobs"),
+    "limits": ("timeout_s", "case_timeout_s", "jobs", "own_buckets"),
     "tls": ("ca_bundle", "client_certificate"),
 }
 _CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -77,6 +77,7 @@ def load_target(path: Path, environment: Mapping[str, str] = os.environ) -> Targ
         timeout_s=_positive(path, limits, "timeout_s", 10.0),
         case_timeout_s=_positive(path, limits, "case_timeout_s", 60.0),
         jobs=int(_positive(path, limits, "jobs", 8)),
+        own_buckets=int(_positive(path, limits, "own_buckets", 4)),
     )
 
 

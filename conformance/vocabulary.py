@@ -73,6 +73,23 @@ class BodySpec:
 
 
 @dataclass(frozen=True, slots=True)
+class FormSpec:
+    """A form upload: fields as ``name: value`` and, if stated, the conditions of its policy as JSON texts."""
+
+    fields: tuple[str, ...]
+    conditions: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BytesDue:
+    """What a body must be: the named request bodies one after the other, or a range of that."""
+
+    names: tuple[str, ...]
+    first: int | None = None
+    last: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RequestTemplate:
     """A request with placeholders. Header lines are whole lines without their line end."""
 
@@ -84,10 +101,12 @@ class RequestTemplate:
     omit: frozenset[str] = frozenset()
     body: BodySpec | None = None
     identity: str = "owner"
-    sign: Literal["header", "url", "none"] = "header"
+    sign: Literal["header", "url", "form", "none"] = "header"
     expires_in: int = 3600
     add_after: tuple[str, ...] = ()
     remove_after: frozenset[str] = frozenset()
+    chunked: int | None = None
+    form: FormSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +145,7 @@ class Case:
     file: str
     line: int
     row: Mapping[str, str] = field(default_factory=dict)
+    own_bucket: bool = False
 
     def clauses(self) -> tuple[str, ...]:
         """Every clause the case or one of its judged expectations cites, each once."""
@@ -164,6 +184,7 @@ class Target:
     timeout_s: float = 10.0
     case_timeout_s: float = 60.0
     jobs: int = 8
+    own_buckets: int = 4
 
     def secrets(self) -> tuple[str, ...]:
         """Everything that may never be written anywhere."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conformance.judge import WORDS, View, differences, evidence, http_date, parse_xml, select
-from conformance.vocabulary import Response
+from conformance.vocabulary import BytesDue, Response
 
 NOW = 1528276101.0
 DATE = "Wed, 06 Jun 2018 09:08:21 GMT"
@@ -31,6 +31,10 @@ ROWS = [
     ("unique", "header ETag", True, view(headers=ETAG, earlier=[Response(200, "", (("ETag", '"d7"'),), b"")])),
     ("http_date", "header Date", 60, view(headers=[("Date", DATE)])),
     ("body_is", "body", "body", view(body=b"abc", bodies={"body": b"abc"})),
+    ("body_is", "body", BytesDue(("a", "b"), 1, 4), view(body=b"bcde", bodies={"a": b"abc", "b": b"def"})),
+    ("body_is", "body", BytesDue(("a",), -2), view(body=b"bc", bodies={"a": b"abc"})),
+    ("body_json", "body", '{"a": ["b"], "c": {"d": 1}}', view(body=b'{"c":{"d":[1]},"a":"b"}')),
+    ("not_md5_of", "header ETag", "a", view(headers=ETAG, bodies={"a": b"abc"})),
     ("body_empty", "body", "", view()),
     ("refused", "refusal", {"status": [403], "codes": ["AccessDenied"]}, view(403, body=ERROR)),
     ("refused", "refusal", {"status": [404], "codes": ["NoSuchKey"]}, view(404, method="HEAD")),
@@ -66,6 +70,17 @@ MISSES = [
     ("http_date", "header Date", 60, view(headers=[("Date", "2018-06-06")]), "not an HTTP date"),
     ("body_is", "body", "body", view(body=b"abd", bodies={"body": b"abc"}), "offset 2"),
     ("body_is", "body", "body", view(body=b"ab", bodies={"body": b"abc"}), "offset 2"),
+    ("body_is", "body", BytesDue(("a",), 1, 1), view(body=b"abc", bodies={"a": b"abc"}), "offset 0"),
+    ("body_json", "body", '{"a": ["b", "c"]}', view(body=b'{"a": ["c", "b"]}'), "the JSON document"),
+    ("body_json", "body", "{}", view(body=b"<a/>"), "not JSON"),
+    (
+        "not_md5_of",
+        "header ETag",
+        "a",
+        view(headers=[("ETag", '"900150983cd24fb0d6963f7d28e17f72"')], bodies={"a": b"abc"}),
+        "the MD5 of the body 'a'",
+    ),
+    ("not_md5_of", "header ETag", "a", view(bodies={"a": b"abc"}), "absent"),
     ("body_empty", "body", "", view(body=b"x"), "1 bytes where none is due"),
     ("refused", "refusal", {"status": [403], "codes": ["AccessDenied"]}, view(200), "refusal with 403 is due"),
     ("refused", "refusal", {"status": [403], "codes": ["Other"]}, view(403, body=ERROR), "none of 'Other'"),
@@ -135,8 +150,12 @@ def test_equals_and_differs_never_agree(value, wanted):
 
 @given(st.sampled_from(sorted(WORDS)), st.binary(), st.lists(st.tuples(st.text(), st.text())))
 def test_no_word_raises_whatever_comes(word, body, headers):
-    wanted = {"refused": {"status": [403], "codes": ["A"]}, "one_of": ("a",), "http_date": 5, "status": 200}.get(
-        word, "x"
-    )
+    wanted = {
+        "refused": {"status": [403], "codes": ["A"]},
+        "one_of": ("a",),
+        "http_date": 5,
+        "status": 200,
+        "body_json": "{}",
+    }.get(word, "x")
     subject = "xml A/B" if word in {"equals", "matches", "one_of"} else "header Date"
     differences(word, subject, wanted, view(headers=headers, body=body, bodies={"x": b"1"}))
