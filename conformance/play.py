@@ -243,11 +243,9 @@ def form_body(template: RequestTemplate, scene: Scene, values: Mapping[str, str]
     fields = [(name, value.strip()) for name, _, value in (fill(text, values).partition(":") for text in form.fields)]
     if template.sign == "form":
         fields += _signed_form(template, scene, values, fields)
-    parts = [
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields
-    ]
-    parts.append(f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="file"\r\n')
-    parts.append("Content-Type: application/octet-stream\r\n\r\n")
+    opening = f"--{BOUNDARY}\r\nContent-Disposition: form-data; name="
+    parts = [f'{opening}"{name}"\r\n\r\n{value}\r\n' for name, value in fields]
+    parts.append(f'{opening}"file"; filename="file"\r\nContent-Type: application/octet-stream\r\n\r\n')
     return "".join(parts).encode() + file + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 

@@ -1,8 +1,13 @@
 """The player fed with literals: the exact bytes it sends, and where it stops."""
 
+import base64
+import json
+import re
+
+from conformance import signing
 from conformance.casefile import load_library
-from conformance.play import Scene, body_bytes, play
-from conformance.vocabulary import Exchange, Identity, Response, Target
+from conformance.play import Scene, assemble, body_bytes, play
+from conformance.vocabulary import Exchange, FormSpec, Identity, RequestTemplate, Response, Target
 
 SECRET = "conformance-example-secret-key-not-a-real-one"
 TARGET = Target(
@@ -138,3 +143,49 @@ def test_bodies_are_deterministic_and_no_two_cases_share_one():
     assert body_bytes("a", 5242) == body_bytes("a", 5242)
     assert body_bytes("a", 32) != body_bytes("b", 32)
     assert body_bytes("a", 0) == b""
+
+
+def made(template, body=None, target=TARGET):
+    place = scene(target)
+    return assemble(template, place, place.values(), body)
+
+
+def test_chunked_body_is_framed_and_has_no_content_length():
+    request = made(RequestTemplate("PUT", "b", "o", chunked=4), b"hello!")
+    assert request.body == b"4\r\nhell\r\n2\r\no!\r\n0\r\n\r\n"
+    assert b"\r\nTransfer-Encoding: chunked\r\n" in request.head
+    assert b"Content-Length" not in request.head
+
+
+def test_digest_and_skewed_date_follow_from_the_request():
+    request = made(
+        RequestTemplate("PUT", "b", "o", headers=("Content-MD5: {md5}", "Date: {date.skewed}")), b"1234567890"
+    )
+    assert b"\r\nContent-MD5: 6Afx/PgtEy+bsBjKZzihnw==\r\n" in request.head
+    assert b"\r\nDate: Wed, 06 Jun 2018 08:52:21 GMT\r\n" in request.head
+
+
+def test_signed_form_has_the_file_last_and_a_policy_that_covers_every_field():
+    template = RequestTemplate(
+        "POST", "b", None, form=FormSpec(("key: {fresh}", "x-obs-server-side-encryption: kms")), sign="form"
+    )
+    body = made(template, b"content").body.decode()
+    names = re.findall(r'; name="([^"]+)"', body)
+    assert names == ["key", "x-obs-server-side-encryption", "AccessKeyId", "policy", "signature", "file"]
+    policy = re.search(r'name="policy"\r\n\r\n(\S+)', body)[1]
+    assert json.loads(base64.b64decode(policy)) == {
+        "expiration": "2018-06-06T10:08:21Z",
+        "conditions": [{"bucket": "b"}, {"key": "run-x"}, {"x-obs-server-side-encryption": "kms"}],
+    }
+    assert signing.signature(SECRET, policy) in body
+    assert body.endswith("\r\n\r\ncontent\r\n--obs-conformance-7b1d0f2e9c64--\r\n")
+
+
+def test_parameters_are_added_and_removed_after_signing():
+    template = RequestTemplate(
+        "PUT", "b", "o", query=("x-obs-server-side-encryption=kms",), sign="url",
+        remove_after=frozenset({"x-obs-server-side-encryption"}), add_after=("x-obs-acl=private",),
+    )  # fmt: skip
+    line = made(template).head.split(b"\r\n")[0]
+    assert b"server-side" not in line
+    assert line.endswith(b"&x-obs-acl=private HTTP/1.1")
