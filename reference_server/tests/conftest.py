@@ -233,6 +233,11 @@ class Wire:
     def close(self) -> None:
         self.socket.close()
 
+    @classmethod
+    def close_all(cls) -> None:
+        while cls.left_open:
+            cls.left_open.pop().close()
+
 
 class Server:
     """`python -m reference_server` as a child process."""
@@ -302,8 +307,7 @@ class Server:
 @pytest.fixture(autouse=True)
 def _close_wires() -> Iterator[None]:
     yield
-    while Wire.left_open:
-        Wire.left_open.pop().close()
+    Wire.close_all()
 
 
 @pytest.fixture
@@ -317,8 +321,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         return servers[-1]
 
     yield begin
+    Wire.close_all()  # a request left half-said would be waited for
     for server in servers:
-        server.stop(signal.SIGKILL)
+        server.stop()
 
 
 @pytest.fixture(scope="session")
