@@ -26,6 +26,7 @@ from conformance.vocabulary import (
     Case,
     CaseError,
     Check,
+    Erratum,
     FormSpec,
     Level,
     Profile,
@@ -82,6 +83,7 @@ class Library:
     cases: tuple[Case, ...]
     shapes: Mapping[str, str]
     digest: str
+    errata: tuple[Erratum, ...] = ()
     pages: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -191,7 +193,13 @@ def load_library(root: Path = LIBRARY_ROOT) -> Library:
     :raises CaseError: one line for each thing wrong, ``file:line:column: rule and remedy``.
     """
     digest = hashlib.sha256()
-    files: dict[str, list[Document]] = {"requirements": [], "profiles": [], "cases": [], "shapes": []}
+    files: dict[str, list[Document]] = {
+        "requirements": [],
+        "profiles": [],
+        "cases": [],
+        "shapes": [],
+        "errata": [],
+    }
     problems: list[str] = []
     for path in sorted(root.rglob("*.yaml")):
         relative = path.relative_to(root)
@@ -211,6 +219,7 @@ def load_library(root: Path = LIBRARY_ROOT) -> Library:
     profiles = _profiles(files["profiles"], requirements, problems)
     shapes = {name: shape for document in files["shapes"] for name, shape in document.value.items()}
     cases = _cases(files["cases"], requirements, shapes, problems)
+    errata = _errata(files["errata"], requirements, cases, problems)
     if problems:
         raise CaseError("\n".join(problems))
     return Library(
@@ -229,13 +238,14 @@ def load_library(root: Path = LIBRARY_ROOT) -> Library:
         cases=cases,
         shapes=shapes,
         digest=digest.hexdigest(),
+        errata=errata,
         pages={document.value["page"]: document.value["title"] for document in files["requirements"]},
     )
 
 
 def _kind_of(relative: Path) -> str | None:
-    if relative.name == "shapes.yaml":
-        return "shapes"
+    if relative.name in {"shapes.yaml", "errata.yaml"}:
+        return relative.stem
     folder = relative.parts[0]
     return {"requirements": "requirements", "profiles": "profiles", "signing": None}.get(folder, "cases")
 
@@ -245,10 +255,12 @@ def _schema_problems(root: Path, files: Mapping[str, list[Document]]) -> list[st
         "requirements": "requirements.schema.json",
         "profiles": "profile.schema.json",
         "cases": "case.schema.json",
+        "errata": "errata.schema.json",
     }
     return [
         line
         for kind, schema in schemas.items()
+        if files[kind]
         for check in [SchemaCheck(root / schema)]
         for document in files[kind]
         for line in check.errors(document)
@@ -322,6 +334,48 @@ def _cases(
             built += reader.cases()
             problems += reader.problems
     return tuple(built)
+
+
+def _errata(
+    documents: list[Document], requirements: Mapping[str, Requirement], cases: tuple[Case, ...], problems: list[str]
+) -> tuple[Erratum, ...]:
+    """Open questions, each tied to an observation that some case makes."""
+    observed = {
+        (case.id.partition("/")[0], str(check.wanted))
+        for case in cases
+        for step in case.steps
+        for check in step.expect
+        if check.word == "observe"
+    }
+    found: list[Erratum] = []
+    for document in documents:
+        for index, data in enumerate(document.value["records"]):
+            place: Place = ("records", index)
+            probe = data.get("probe", {})
+            if probe and (probe["case"], probe["observation"]) not in observed:
+                named = f"observation {probe['observation']!r} in case {probe['case']}"
+                problems.append(f"{document.at((*place, 'probe'))}: {data['id']}: there is no {named}")
+            problems += [
+                f"{document.at((*place, 'clauses'))}: unknown clause {clause}{_nearest(clause, requirements)}"
+                for clause in data.get("clauses", ())
+                if clause not in requirements
+            ]
+            if data["id"] in {erratum.id for erratum in found}:
+                problems.append(f"{document.at((*place, 'id'))}: id {data['id']} is used twice")
+            found.append(
+                Erratum(
+                    id=data["id"],
+                    about=data["about"],
+                    finding=data["finding"],
+                    treatment=data["treatment"],
+                    clauses=tuple(data.get("clauses", ())),
+                    case=probe.get("case"),
+                    observation=probe.get("observation"),
+                    unprobed=data.get("unprobed"),
+                    readings=tuple((reading["value"], reading["means"]) for reading in data.get("readings", ())),
+                )
+            )
+    return tuple(found)
 
 
 class _CaseReader:

@@ -225,18 +225,26 @@ def _list(_: argparse.Namespace) -> int:
 
 
 def _check(_: argparse.Namespace) -> int:
+    from conformance.vectors import judge_vector, load_vectors
+
     library = load_library()
-    exercised = {clause for case in library.cases for clause in case.clauses()}
-    orphans = [
-        f"profile {profile.name}: no case exercises {clause}"
-        for profile in library.profiles.values()
-        for clause in profile.clauses
-        if clause not in exercised and library.requirements[clause].observable != "no"
-    ]
-    if orphans:
-        raise CaseError("\n".join(orphans))
-    print(f"{len(library.cases)} cases, {len(library.requirements)} clauses, {len(library.profiles)} profiles: sound")
+    problems = list(_orphans(library))
+    vectors = load_vectors()
+    problems += [line for vector in vectors["vectors"] for line in judge_vector(vector, vectors["secret_key"])]
+    if problems:
+        raise CaseError("\n".join(problems))
+    counts = f"{len(library.cases)} cases, {len(library.requirements)} clauses, {len(library.profiles)} profiles"
+    print(f"{counts}, {len(vectors['vectors'])} signing vectors: sound")
     return 0
+
+
+def _orphans(library: Library) -> Iterator[str]:
+    """Clauses of a profile that no case exercises."""
+    exercised = {clause for case in library.cases for clause in case.clauses()}
+    for profile in library.profiles.values():
+        for clause in profile.clauses:
+            if clause not in exercised and library.requirements[clause].observable != "no":
+                yield f"profile {profile.name}: no case exercises {clause}"
 
 
 def _explain(options: argparse.Namespace) -> int:
@@ -270,7 +278,10 @@ def _coverage(options: argparse.Namespace) -> int:
         return 0
     for clause, cases in matrix.items():
         requirement = library.requirements[clause]
-        print(f"{clause:12} {requirement.level:7} {', '.join(cases) or '-'}")
+        print(f"{clause:12} {requirement.level:7} {', '.join(cases) or requirement.untested or '-'}")
+    print()
+    for case in library.cases:
+        print(f"{case.id:24} {', '.join(case.clauses())}")
     return 0
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from conformance.casefile import Library
     from conformance.verdict import Summary
-    from conformance.vocabulary import Case, CaseResult, Exchange, Profile, Requirement, Target
+    from conformance.vocabulary import Case, CaseResult, Erratum, Exchange, Profile, Requirement, Target
 
 BODY_CAP = 2048
 """Bytes of a body that are kept; size and SHA-256 are always those of the whole."""
@@ -101,6 +101,7 @@ class ResultsFile:
                 "started": started,
                 "planned": [case.id for case in cases],
                 "clauses": [_clause(requirement) for requirement in requirements],
+                "errata": [_erratum(erratum) for erratum in library.errata],
             }
         )
 
@@ -189,6 +190,20 @@ def _clause(requirement: Requirement) -> dict[str, Any]:
         "consequence": requirement.consequence,
         "fix": requirement.fix,
         "errata": list(requirement.errata),
+    }
+
+
+def _erratum(erratum: Erratum) -> dict[str, Any]:
+    return {
+        "id": erratum.id,
+        "about": erratum.about,
+        "finding": erratum.finding,
+        "treatment": erratum.treatment,
+        "clauses": list(erratum.clauses),
+        "case": erratum.case,
+        "observation": erratum.observation,
+        "unprobed": erratum.unprobed,
+        "readings": [{"value": value, "means": means} for value, means in erratum.readings],
     }
 
 

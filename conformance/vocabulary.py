@@ -55,6 +55,24 @@ class Requirement:
 
 
 @dataclass(frozen=True, slots=True)
+class Erratum:
+    """What the documents contradict or leave open; see ``cases/errata.schema.json`` for every field.
+
+    ``readings`` are (regular expression for the observed value, what it means).
+    """
+
+    id: str
+    about: str
+    finding: str
+    treatment: str
+    clauses: tuple[str, ...] = ()
+    case: str | None = None
+    observation: str | None = None
+    unprobed: str | None = None
+    readings: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """A named, frozen set of clauses: the denominator of a conclusion."""
 

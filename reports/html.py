@@ -10,6 +10,7 @@ import base64
 import functools
 import hashlib
 import itertools
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -18,7 +19,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports.model import Case, Check, Clause, Exchange, Level, Message, Results, Rung
+from reports.model import Case, Check, Clause, Erratum, Exchange, Level, Message, Results, Rung
 from reports.text import Excerpt, HeadLine, excerpt, head_lines, visible
 
 if TYPE_CHECKING:
@@ -127,6 +128,24 @@ class SectionView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerView:
+    """What one case observed for an open question, and which defensible reading that is."""
+
+    case: str
+    step: str
+    value: str
+    means: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErratumView:
+    """One open question with the endpoint's answers."""
+
+    erratum: Erratum
+    answers: tuple[AnswerView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeRow:
     """How many cases of one level stand on each rung."""
 
@@ -145,6 +164,7 @@ class Page:
     attention: tuple[Case, ...]
     sections: tuple[SectionView, ...]
     cases: tuple[CaseView, ...]
+    errata: tuple[ErratumView, ...]
     known_cases: frozenset[str]
     known_clauses: frozenset[str]
 
@@ -157,6 +177,7 @@ def _page(results: Results) -> Page:
         attention=tuple(case for rung in ATTENTION for case in results.cases if case.rung == rung),
         sections=_sections(results),
         cases=tuple(map(_case, results.cases)),
+        errata=tuple(_erratum(erratum, results.cases) for erratum in results.header.errata),
         known_cases=frozenset(case.id for case in results.cases) | frozenset(results.missing),
         known_clauses=frozenset(clause.id for clause in results.header.clauses),
     )
@@ -204,6 +225,24 @@ def _clause(clause: Clause, results: Results, citing: Mapping[str, tuple[str, ..
         reason=result.reason,
         explained=result.verdict in EXPLAINED,
     )
+
+
+def _erratum(erratum: Erratum, cases: tuple[Case, ...]) -> ErratumView:
+    """Return an open question with what the cases that probe it, rows included, observed."""
+    answers = tuple(
+        AnswerView(case=case.id, step=seen.step, value=seen.value, means=_meaning(erratum, seen.value))
+        for case in cases
+        if case.id.partition("/")[0] == erratum.case
+        for seen in case.observations
+        if seen.name == erratum.observation
+    )
+    return ErratumView(erratum=erratum, answers=answers)
+
+
+def _meaning(erratum: Erratum, value: str) -> str:
+    """Return the reading a value stands for; the library promises that its patterns compile."""
+    found = (reading.means for reading in erratum.readings if re.fullmatch(reading.value, value))
+    return next(found, "none of the readings that were thought of")
 
 
 def _case(case: Case) -> CaseView:

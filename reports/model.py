@@ -100,6 +100,29 @@ class Clause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One defensible answer to an open question: the values that give it, and what they mean."""
+
+    value: str
+    means: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erratum:
+    """What the documents contradict or leave open, and the observation that answers it."""
+
+    id: str
+    about: str
+    finding: str
+    treatment: str
+    clauses: tuple[str, ...]
+    readings: tuple[Reading, ...]
+    case: str | None = None
+    observation: str | None = None
+    unprobed: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """The first line: what was going to be done, to whom, with what."""
 
@@ -111,6 +134,7 @@ class Header:
     started: str
     planned: tuple[str, ...]
     clauses: tuple[Clause, ...]
+    errata: tuple[Erratum, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ FLOORS = {
         {"__init__", "vocabulary"},
         {"signing", "placeholders", "requirements", "verdict", "world", "journal"},
         {"judge", "target", "wire", "recording", "casefile"},
-        {"explain", "play", "transport", "results", "bundled"},
+        {"explain", "play", "transport", "results", "bundled", "vectors"},
         {"campaign"},
         {"cli", "pytest_plugin"},
         {"__main__"},

@@ -193,7 +193,9 @@ def open_objects(schema, place=""):
             yield from open_objects(value, f"{place}/{key}")
 
 
-@pytest.mark.parametrize("name", ["case.schema.json", "requirements.schema.json", "profile.schema.json"])
+@pytest.mark.parametrize(
+    "name", ["case.schema.json", "requirements.schema.json", "profile.schema.json", "vectors.schema.json"]
+)
 def test_schema_is_closed_and_describes_every_word(name):
     schema = json.loads((LIBRARY_ROOT / name).read_text("utf-8"))
     assert list(undescribed(schema)) == []

@@ -90,6 +90,17 @@ def run() -> list[Record]:
         },
         "seed": 4711, "started": "2024-01-02T03:04:05Z", "planned": [case["id"] for case in cases],
         "clauses": [clause("K-1", "Writing"), clause("K-2", "Writing"), clause("K-3", "Reading")],
+        "errata": [
+            {
+                "id": "E-01", "about": "who serves", "finding": "two names are shown", "treatment": "record it",
+                "clauses": ["K-2"], "case": "put-1", "observation": "server", "unprobed": None,
+                "readings": [{"value": "[a-z]", "means": "a letter"}],
+            },
+            {
+                "id": "Q-02", "about": "what cannot be asked", "finding": "no call shows it", "treatment": "none",
+                "clauses": [], "case": None, "observation": None, "unprobed": "it needs two regions", "readings": [],
+            },
+        ],
     }  # fmt: skip
     footer = {
         "kind": "footer", "conclusion": "non-conformant", "exit": 1, "headline": "1 MUST failed.",

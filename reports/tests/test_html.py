@@ -96,11 +96,17 @@ def test_conclusion_comes_first_in_words(page: Page) -> None:
         "K-3 not exercised MUST K-3 is paraphrased nobody asked Cases: none",
         "Likely causes causes of K-1 Consequence consequence of K-1 Fix fix of K-1",
         "fail put-1/kms: The mode is wrong.", f"Body: 5 bytes, SHA-256 {samples.DIGEST}; text. hello",
-        "hex dump. 00000000 00 ff 3c 62 3e",
+        "hex dump. 00000000 00 ff 3c 62 3e", "E-01 who serves two names are shown put-1/kms, step 1: s: a letter",
+        "Q-02 what cannot be asked no call shows it it needs two regions",
     ],
 )  # fmt: skip
 def test_page_says(page: Page, fact: str) -> None:
     assert fact in page.text
+
+
+def test_value_outside_the_readings_is_named_so(tmp_path: Path) -> None:
+    page = render(tmp_path, samples.put(RUN, (1, "observations", 0, "value"), "S3"))
+    assert "put-1/kms, step 1: S3: none of the readings that were thought of" in page.text
 
 
 def test_only_broken_clauses_are_explained(page: Page) -> None:
@@ -210,6 +216,9 @@ PLACES: list[tuple[str | int, ...]] = [
     (0, "target", "without", "post-form"),
     (0, "clauses", 0, "says"),
     (0, "clauses", 0, "causes"),
+    (0, "errata", 0, "about"),
+    (0, "errata", 0, "readings", 0, "means"),
+    (0, "errata", 1, "unprobed"),
     (1, "says"),
     (1, "reason"),
     (1, "area"),
@@ -243,6 +252,7 @@ def test_hostile_text_is_shown_and_stays_text(tmp_path: Path, place: tuple[str |
 def test_hostile_ids_stay_anchors(tmp_path: Path, page: Page) -> None:
     records = samples.put(RUN, (1, "id"), HOSTILE)
     records[0]["planned"][0] = HOSTILE
+    records[0]["errata"][0]["case"] = HOSTILE.partition("/")[0]
     records[-1]["clauses"]["K-1"]["cases"] = [HOSTILE]
     hostile = render(tmp_path, records)
     assert hostile.tags == page.tags
