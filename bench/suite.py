@@ -66,7 +66,7 @@ def main(port: int, library_folder: Path, jobs: int, *, report: bool) -> None:
             open_transport(target),
             World.from_seed(1),
         )
-        campaign = Campaign(plan, library, target, transport, world, journal)
+        campaign = Campaign(plan, library, target, world, journal, transport=transport)
         results_file = ResultsFile(out / "results.jsonl", Redactor(target.secrets()))
         results_file.header(
             library=library, profile=plan.profile, requirements=plan.requirements, target=target, cases=plan.cases,

@@ -89,11 +89,21 @@ def lacking(case: Case, target: Target) -> tuple[str, bool] | None:
 class Campaign:
     """One run against one target."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - the doors of a run
-        self, plan: Plan, library: Library, target: Target, transport: Transport, world: World, journal: Journal
+    def __init__(  # noqa: PLR0913 - the doors of a run
+        self,
+        plan: Plan,
+        library: Library,
+        target: Target,
+        world: World,
+        journal: Journal,
+        *,
+        transport: Transport,
+        administration: Transport | None = None,
     ) -> None:
+        """Cases play over ``transport``; buckets are made and removed over ``administration``, by default the same."""
         self.plan, self.target, self.world = plan, target, world
-        self._library, self._transport, self._journal = library, transport, journal
+        self._library, self._journal = library, journal
+        self._transport, self._administration = transport, administration or transport
         self.bucket = f"obsc-{world.run}"
         self._refused: tuple[Rung, str] | None = None
         self._numbers = {case.id: number for number, case in enumerate(plan.cases)}
@@ -211,7 +221,7 @@ class Campaign:
     def _administer(self, method: str, bucket: str, name: str | None = None, query: tuple[str, ...] = ()) -> Exchange:
         scene = Scene(self.target, bucket, "", self.world.now, self._library.shapes)
         template = RequestTemplate(method, bucket, name, query)
-        return self._transport.exchange(assemble(template, scene, scene.values(), None))
+        return self._administration.exchange(assemble(template, scene, scene.values(), None))
 
 
 def upload_ids(document: bytes, name: str) -> tuple[str, ...]:

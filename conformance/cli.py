@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,6 +91,11 @@ def _parser() -> argparse.ArgumentParser:
         "--list", action="store_true", dest="list_sentences", help="print every sentence with its fingerprint"
     )
     spec.set_defaults(command=_spec)
+    defects = commands.add_parser("defects", help="play the library against every planted defect, in process")
+    defects.add_argument("names", nargs="*", metavar="NAME", help="only these defects")
+    defects.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: all)")
+    defects.add_argument("--json", type=Path, metavar="FILE", help="write the matrix as JSON")
+    defects.set_defaults(command=_defects)
     report = commands.add_parser("report", help="render a results file again")
     report.add_argument("results", type=Path, metavar="RESULTS.jsonl")
     report.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: beside the results)")
@@ -112,7 +119,7 @@ def _run(options: argparse.Namespace) -> int:
         journal = Journal(out / "journal.jsonl", target.endpoint)
         transport = open_transport(target)
         try:
-            campaign = Campaign(plan, library, target, transport, world, journal)
+            campaign = Campaign(plan, library, target, world, journal, transport=transport)
             print(f"{target.name}: {len(plan.cases)} cases, profile {plan.profile.name}, seed {world.seed}", flush=True)
             code = _play(campaign, library, options, out)
         finally:
@@ -245,6 +252,28 @@ def _orphans(library: Library) -> Iterator[str]:
         for clause in profile.clauses:
             if clause not in exercised and library.requirements[clause].observable != "no":
                 yield f"profile {profile.name}: no case exercises {clause}"
+
+
+def _defects(options: argparse.Namespace) -> int:
+    from conformance.casefile import LIBRARY_ROOT
+    from conformance.selftest import judge_defects
+    from reference_server.defects import DEFECTS
+
+    unknown = sorted(set(options.names) - set(DEFECTS))
+    if unknown:
+        raise UsageError(f"no defect named {', '.join(unknown)}; obs-reference-server --list-defects shows them")
+    results = []
+    for result in judge_defects(LIBRARY_ROOT, options.names or list(DEFECTS), max(1, options.jobs)):
+        results.append(result)
+        seen = f"killed by {len(result.killers)}" if result.killed else f"survived, noticed by {len(result.noticed)}"
+        print(f"{result.name:40} {seen}", flush=True)
+    if options.json is not None:
+        options.json.write_text(
+            json.dumps([dataclasses.asdict(result) for result in results], indent=1) + "\n", "utf-8"
+        )
+    survived = [result.name for result in results if not result.killed]
+    print(f"{len(results) - len(survived)} of {len(results)} defects killed by a case that cites a clause they break")
+    return 1 if survived else 0
 
 
 def _explain(options: argparse.Namespace) -> int:

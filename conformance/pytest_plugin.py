@@ -178,9 +178,10 @@ def _start(config: pytest.Config) -> Run:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="obs-conformance-")))
     journal = Journal(folder / "journal.jsonl", target.endpoint)
     stack.callback(journal.close)
+    world = World.from_seed(config.getoption("obs_seed"))
     transport = open_transport(target)
     stack.callback(transport.close)
-    campaign = Campaign(plan, library, target, transport, World.from_seed(config.getoption("obs_seed")), journal)
+    campaign = Campaign(plan, library, target, world, journal, transport=transport)
     campaign.prepare()
     return Run(campaign, [], Redactor(target.secrets()), stack)
 

@@ -4,14 +4,16 @@ import random
 from dataclasses import replace
 
 import pytest
-from in_process import LIBRARY, run
 
 from conformance import verdict
+from conformance.casefile import load_library
+from conformance.selftest import judge_defect, play_in_process
 from reference_server.defects import DEFECTS
 from reference_server.encryption import PLAIN
 from reference_server.encryption import response_fields as honest_fields
 from reference_server.service import HONEST
 
+LIBRARY = load_library()
 ROWS = {case.id: case for case in LIBRARY.cases}
 
 
@@ -24,8 +26,8 @@ def judges(case):
 
 
 @pytest.fixture(scope="module")
-def honest(tmp_path_factory):
-    return run(folder=tmp_path_factory.mktemp("honest"))
+def honest():
+    return play_in_process(LIBRARY, HONEST)
 
 
 def test_the_honest_server_is_conformant_in_process_and_nothing_is_left(honest):
@@ -37,17 +39,17 @@ def test_the_honest_server_is_conformant_in_process_and_nothing_is_left(honest):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_verdicts_do_not_depend_on_order_or_seed(honest, tmp_path, seed):
-    def shuffled(cases):
-        return random.Random(seed).sample(cases, len(cases))
+def test_verdicts_do_not_depend_on_order(honest, seed):
+    def shuffled(plan):
+        return replace(plan, cases=tuple(random.Random(seed).sample(plan.cases, len(plan.cases))))
 
-    _, results, cleaned = run(folder=tmp_path, cases=shuffled, seed=seed)
+    _, results, cleaned = play_in_process(LIBRARY, HONEST, order=shuffled)
     assert {result.case.id: result.rung for result in results} == {result.case.id: result.rung for result in honest[1]}
     assert cleaned.left == ()
 
 
-def test_no_case_that_expects_a_refusal_passes_where_everything_is_refused(tmp_path):
-    _, results, _ = run(DEFECTS["answers-403-to-everything"].seams(), folder=tmp_path)
+def test_no_case_that_expects_a_refusal_passes_where_everything_is_refused():
+    _, results, _ = play_in_process(LIBRARY, DEFECTS["answers-403-to-everything"].seams())
     passed = [result.case.id for result in results if result.rung == "pass"]
     assert passed == []
     assert [result.case.id for result in results if expects_refusal(result.case)]
@@ -73,8 +75,8 @@ def accepts_all_and_stores_plain():
     )
 
 
-def test_cases_that_judge_encryption_or_refusal_fail_where_everything_is_accepted_and_stored_plain(tmp_path):
-    _, results, _ = run(accepts_all_and_stores_plain(), folder=tmp_path)
+def test_cases_that_judge_encryption_or_refusal_fail_where_everything_is_accepted_and_stored_plain():
+    _, results, _ = play_in_process(LIBRARY, accepts_all_and_stores_plain())
     rungs = {result.case.id: result.rung for result in results}
     claims = [case.id for case in ROWS.values() if case.id in rungs and claims_encryption(case)]
     assert claims
@@ -92,3 +94,9 @@ def claims_encryption(case):
         if step.stage == "step"
         for check in step.expect
     )
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_every_defect_is_killed_by_a_case_that_cites_a_clause_it_breaks(name):
+    found = judge_defect(LIBRARY, name)
+    assert found.killed, found.noticed

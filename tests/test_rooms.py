@@ -6,7 +6,7 @@ import pytest
 from commands import ROOT
 
 ROOMS = ("conformance", "reference_server", "reports")
-SEES_SEVERAL = {"conformance/cli.py"}
+SEES_SEVERAL = {"conformance/cli.py", "conformance/selftest.py"}
 FLOORS = {
     "conformance": [
         {"__init__", "vocabulary"},
@@ -14,6 +14,7 @@ FLOORS = {
         {"judge", "target", "wire", "recording", "casefile"},
         {"explain", "play", "transport", "results", "bundled", "vectors"},
         {"campaign"},
+        {"selftest"},
         {"cli", "pytest_plugin"},
         {"__main__"},
     ],

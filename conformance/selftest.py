@@ -1,0 +1,175 @@
+"""The suite proves its own worth: the library played against every planted defect of the bundled server, in process.
+
+Part of the composition root beside ``cli.py``: it sees the engine and the reference server, and nothing else does.
+Does not decide what a defect is or what a case means.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+import tomllib
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conformance.campaign import Campaign, make_plan
+from conformance.casefile import load_library
+from conformance.journal import Journal
+from conformance.vocabulary import Exchange, Identity, Response, Target
+from conformance.world import World
+from reference_server.defects import DEFECTS
+from reference_server.provision import provision, target_file
+from reference_server.service import HONEST, Service
+from reference_server.state.store import State
+from reference_server.wire import Request as ServerRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from conformance.campaign import CleanUp, Plan
+    from conformance.casefile import Library
+    from conformance.vocabulary import CaseResult, Request
+    from reference_server.world import Seams
+
+SEED = 1
+"""Names are drawn from it; nothing in a verdict depends on them."""
+
+
+class ServiceTransport:
+    """Exchanges with a reference server that has no socket."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def exchange(self, request: Request) -> Exchange:
+        """Answer a request. Interim answers belong to sockets and do not occur here."""
+        line, *lines = request.head[:-4].decode().split("\r\n")
+        method, target, _ = line.split(" ")
+        pairs = tuple((name, value.strip()) for name, _, value in (text.partition(":") for text in lines))
+        chunked = any(name.lower() == "transfer-encoding" for name, _ in pairs)
+        body = unchunked(request.body) if chunked else request.body
+        answer = self._service.respond(ServerRequest.of(method, target, pairs, body))
+        head = f"HTTP/1.1 {answer.status}\r\n" + "".join(f"{name}: {value}\r\n" for name, value in answer.headers)
+        content = answer.content()
+        response = Response(answer.status, answer.reason, tuple(answer.headers), content)
+        return Exchange(request, f"{head}\r\n".encode(), content, response, "answered", 0.0)
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def unchunked(body: bytes) -> bytes:
+    """The content of a body in the chunked coding we wrote ourselves."""
+    pieces = []
+    while body:
+        size, _, rest = body.partition(b"\r\n")
+        pieces.append(rest[: int(size, 16)])
+        body = rest[int(size, 16) + 2 :]
+    return b"".join(pieces)
+
+
+class Rig:
+    """A state with the bundled accounts and keys, over which servers of any seams can be stood."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._state = State.in_memory(os.urandom)
+        honest = self.serve(HONEST)
+        made = provision(honest.world)
+        data = tomllib.loads(target_file(honest.world, made, "http://127.0.0.1:1"))
+        self.target = Target(
+            name="in process",
+            endpoint=data["endpoint"],
+            identities={name: Identity(**value) for name, value in data["identities"].items()},
+            keys=data["keys"],
+            region=data["region"],
+        )
+
+    def serve(self, seams: Seams) -> Service:
+        """A server over the common state."""
+        return Service.over(self._state, now=self._now, dice=os.urandom, seams=seams)
+
+
+def play_in_process(
+    library: Library, seams: Seams, *, select: Sequence[str] = (), order: Callable[[Plan], Plan] | None = None
+) -> tuple[Campaign, tuple[CaseResult, ...], CleanUp]:
+    """Play the library against a server of these seams; buckets are made and removed by an honest server.
+
+    The campaign, its results in plan order, and what clean-up left.
+    """
+    rig = Rig()
+    plan = make_plan(library, rig.target.profile, select)
+    with tempfile.TemporaryDirectory(prefix="obs-conformance-") as folder:
+        journal = Journal(Path(folder) / "journal.jsonl", rig.target.endpoint)
+        campaign = Campaign(
+            order(plan) if order else plan,
+            library,
+            rig.target,
+            World.from_seed(SEED),
+            journal,
+            transport=ServiceTransport(rig.serve(seams)),
+            administration=ServiceTransport(rig.serve(HONEST)),
+        )
+        campaign.prepare()
+        results = tuple(campaign.run(1))
+        cleaned = campaign.clean_up()
+        journal.close()
+    return campaign, results, cleaned
+
+
+@dataclass(frozen=True, slots=True)
+class DefectResult:
+    """What the library saw of one planted defect.
+
+    ``killers`` are cases with a broken expectation that cites a clause the defect breaks; ``noticed`` are all cases
+    that failed or warned.
+    """
+
+    name: str
+    says: str
+    breaks: tuple[str, ...]
+    realism: str
+    killers: tuple[str, ...]
+    noticed: tuple[str, ...]
+
+    @property
+    def killed(self) -> bool:
+        """Whether a case that cites a broken clause caught it."""
+        return bool(self.killers)
+
+
+def judge_defect(library: Library, name: str) -> DefectResult:
+    """Play the library against one defect."""
+    defect = DEFECTS[name]
+    _, results, _ = play_in_process(library, defect.seams())
+    noticed = tuple(result for result in results if result.rung in {"fail", "warn"})
+    broken = frozenset(defect.breaks)
+    killers = tuple(result.case.id for result in noticed if broken & _broken_clauses(result))
+    return DefectResult(
+        name, defect.says, defect.breaks, defect.realism, killers, tuple(result.case.id for result in noticed)
+    )
+
+
+def _broken_clauses(result: CaseResult) -> frozenset[str]:
+    findings = (finding for finding in result.played.findings if not finding.held and finding.step.startswith("step"))
+    return frozenset(clause for finding in findings for clause in finding.clauses)
+
+
+def judge_defects(library_root: Path, names: Sequence[str], jobs: int) -> Iterator[DefectResult]:
+    """Play the library against each defect, in worker processes; results in the order of the names."""
+    with ProcessPoolExecutor(max_workers=jobs, initializer=_load, initargs=(library_root,)) as pool:
+        yield from pool.map(_judge_in_worker, names)
+
+
+_worker: dict[str, Library] = {}
+
+
+def _load(root: Path) -> None:
+    _worker["library"] = load_library(root)
+
+
+def _judge_in_worker(name: str) -> DefectResult:
+    return judge_defect(_worker["library"], name)
