@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _CREATED = (200, 201)
 _GONE = (200, 204, 404)
+_INITIATES = b"?uploads HTTP/1.1\r\n"
 _WRITES = frozenset({"PUT", "POST"})
 
 
@@ -180,8 +181,9 @@ class Campaign:
         if not self._journal.owns_bucket(request.bucket):
             raise RuntimeError(f"refusing to touch bucket {request.bucket}, which this run did not create")
         if request.method in _WRITES and request.object is not None:
-            kind: Kind = "upload" if b"?uploads" in request.head.partition(b"\r\n")[0] else "object"
-            self._journal.will_create(kind, request.bucket, request.object)
+            kinds: tuple[Kind, ...] = ("upload", "object") if _INITIATES in request.head else ("object",)
+            for kind in kinds:
+                self._journal.will_create(kind, request.bucket, request.object)
         return self._transport.exchange(request)
 
     def declared(self) -> frozenset[str]:

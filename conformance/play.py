@@ -188,7 +188,21 @@ def assemble(template: RequestTemplate, scene: Scene, values: Mapping[str, str],
     target = f"{path}?{signing.encode_query(query)}" if query else path
     head = [f"{template.method} {target} HTTP/1.1", *(fill(line, known) for line in lines), "", ""]
     expects = any(_header(line)[0].lower() == "expect" for line in lines)
-    return Request(template.method, "\r\n".join(head).encode(), wire_body, expects and bool(body), bucket, name)
+    return Request(
+        template.method,
+        "\r\n".join(head).encode(),
+        wire_body,
+        expects and bool(body),
+        bucket,
+        _created(template, values) or name,
+    )
+
+
+def _created(template: RequestTemplate, values: Mapping[str, str]) -> str | None:
+    """The name of the object a form makes; other requests make the one they address."""
+    fields = () if template.form is None else template.form.fields
+    names = (value.strip() for name, _, value in (text.partition(":") for text in fields) if name.lower() == "key")
+    return next((fill(name, values) for name in names), None)
 
 
 def address(target: Target, bucket: str, name: str | None) -> tuple[str, str]:
