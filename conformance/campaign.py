@@ -81,6 +81,8 @@ def lacking(case: Case, target: Target) -> tuple[str, bool] | None:
         if need in target.without:
             return f"the target goes without {need}: {target.without[need]}", True
         kind, _, name = need.partition(".")
+        if need == "region" and target.region is None:
+            return "the target file names no region", False
         supplied = {"keys": target.keys, "identities": target.identities}.get(kind)
         if supplied is not None and name not in supplied:
             return f"the target file supplies no {need}", False

@@ -412,6 +412,10 @@ class _CaseReader:
             for word, stage in _STAGES
             for number, (index, step) in enumerate(enumerate(data.get(word, ())), 1)
         )
+        judged = {clause for step in steps if step.stage == "step" for check in step.expect for clause in check.cites}
+        for clause in data["cites"]:
+            if clause not in judged:
+                self.problem(("cites",), f"{clause} is cited, but every expectation of the steps cites something else")
         line = self.document.marks[(*self.place, "id")][0]
         return [
             Case(

@@ -246,12 +246,17 @@ def _check(_: argparse.Namespace) -> int:
 
 
 def _orphans(library: Library) -> Iterator[str]:
-    """Clauses of a profile that no case exercises."""
+    """Clauses that no case exercises and that do not say why, and those that say so although a case does."""
     exercised = {clause for case in library.cases for clause in case.clauses()}
     for profile in library.profiles.values():
         for clause in profile.clauses:
             if clause not in exercised and library.requirements[clause].observable != "no":
                 yield f"profile {profile.name}: no case exercises {clause}"
+    for requirement in library.requirements.values():
+        if requirement.id not in exercised and requirement.untested is None:
+            yield f"{requirement.id}: no case exercises it; write one, or say why under untested"
+        if requirement.id in exercised and requirement.untested is not None:
+            yield f"{requirement.id}: says untested, but a case exercises it; remove the word"
 
 
 def _defects(options: argparse.Namespace) -> int:

@@ -194,12 +194,12 @@ def assemble(template: RequestTemplate, scene: Scene, values: Mapping[str, str],
         wire_body,
         expects and bool(body),
         bucket,
-        _created(template, values) or name,
+        _form_key(template, values) or name,
     )
 
 
-def _created(template: RequestTemplate, values: Mapping[str, str]) -> str | None:
-    """The name of the object a form makes; other requests make the one they address."""
+def _form_key(template: RequestTemplate, values: Mapping[str, str]) -> str | None:
+    """The name of the object a form upload makes, or None for any other request."""
     fields = () if template.form is None else template.form.fields
     names = (value.strip() for name, _, value in (text.partition(":") for text in fields) if name.lower() == "key")
     return next((fill(name, values) for name in names), None)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reference_server.identities import Caller
-    from reference_server.wire import Head, Query
+    from reference_server.wire import Head, Headers, Query
     from reference_server.world import Call
 
 _BUCKET_GRANTS: Mapping[str, str] = {
@@ -47,33 +47,63 @@ _OBJECT_GRANTS: Mapping[str, str] = {
     "GetObjectAcl": "READ_ACP",
     "PutObjectAcl": "WRITE_ACP",
 }
+_MODE_FACT, _KEY_FACT = "server-side-encryption", "server-side-encryption-kms-key-id"
 _ALWAYS_THE_OWNERS = frozenset(("GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"))
+
+
+def circumstances(head: Head, now: float) -> dict[str, str]:
+    """What the conditions of a policy can ask about any request: from where, how and when it comes."""
+    facts = {
+        "sourceip": head.peer,
+        "securetransport": "true" if head.secure else "false",
+        "currenttime": iso_date(now),
+        "epochtime": str(int(now)),
+    }
+    for name, header in (("referer", "referer"), ("useragent", "user-agent")):
+        value = head.headers.first(header)
+        if value is not None:
+            facts[name] = value
+    return facts
+
+
+def said_by_request(head: Head, query: Query) -> dict[str, str]:
+    """What the `x-obs-` headers of a request say, and the parameters that stand for them in a signed URL."""
+    headers = head.headers
+    facts = _said_by(headers)
+    for name, value in ((_MODE_FACT, mode_as_said(headers, query)), (_KEY_FACT, key_id_as_said(headers, query))):
+        if value is not None:
+            facts[name] = value
+    return facts
+
+
+def _said_by(headers: Headers) -> dict[str, str]:
+    return header_facts({name: headers.joined(name) or "" for name in headers.names() if name.startswith("x-obs-")})
 
 
 def facts_of_request(head: Head, query: Query, now: float) -> dict[str, str]:
     """What the conditions of a policy can ask about a request."""
-    headers = head.headers
-    said = {name: headers.joined(name) or "" for name in headers.names() if name.startswith("x-obs-")}
-    facts = header_facts(said)
-    for name, value in (
-        ("server-side-encryption", mode_as_said(headers, query)),
-        ("server-side-encryption-kms-key-id", key_id_as_said(headers, query)),
-    ):
-        if value is not None:
-            facts[name] = value
-    for name, header in (("referer", "referer"), ("useragent", "user-agent")):
-        value = headers.first(header)
-        if value is not None:
-            facts[name] = value
+    facts = said_by_request(head, query) | circumstances(head, now)
     for name in ("prefix", "delimiter", "max-keys"):
         value = query.first(name)
         if value is not None:
             facts[name] = value
-    facts["sourceip"] = head.peer
-    facts["securetransport"] = "true" if head.secure else "false"
-    facts["currenttime"] = iso_date(now)
-    facts["epochtime"] = str(int(now))
     return facts
+
+
+def facts_of_part(head: Head, query: Query, now: float, said: Mapping[str, str]) -> dict[str, str]:
+    """The facts about a part, or the completion, of an upload whose initiation said this (Q-23).
+
+    What the part itself says of encryption counts for nothing: it has no place there.
+    """
+    own = facts_of_request(head, query, now)
+    return {name: value for name, value in own.items() if not name.startswith(_MODE_FACT)} | dict(said)
+
+
+def facts_of_form(head: Head, fields: Headers, now: float) -> dict[str, str]:
+    """The facts about a form: its fields stand for the headers of the same names (Q-23), also under its name `acl`."""
+    canned = fields.first("acl")
+    facts = ({} if canned is None else {"acl": canned}) | _said_by(fields)
+    return facts | circumstances(head, now)
 
 
 def is_owner(caller: Caller, bucket: BucketRecord) -> bool:

@@ -1,7 +1,7 @@
 """Named wrong servers: each the honest one with a seam or two replaced.
 
-Each defect says which clause it breaks and how realistic it is. This module does not know cases or verdicts, and
-nothing in the honest server knows this module.
+Each defect says which clause it breaks and how realistic it is; what it does instead is in `wrong`. This module does
+not know cases or verdicts, and nothing in the honest server knows this module.
 """
 
 from __future__ import annotations
@@ -10,20 +10,18 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from reference_server import signature
-from reference_server.encryption import KEY_ID, MODE, PLAIN, BucketDefault, Encryption, Method, Occasion, Wish
-from reference_server.encryption import decide as honest_decide
-from reference_server.encryption import response_fields as honest_fields
-from reference_server.errors import ObsError
-from reference_server.identities import ANONYMOUS, Caller, Dice, Directory
-from reference_server.keyring import Keyring, MasterKey
-from reference_server.service import HONEST, refuse
-from reference_server.wire import Address, Head, Pairs, Query, Response
+from reference_server import wrong
+from reference_server.encryption import KEY_ID, MODE, Method, Occasion, Wish
+from reference_server.operations import buckets
+from reference_server.operations.common import Document
+from reference_server.policy import Verdict
+from reference_server.service import HONEST
+from reference_server.wire import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Mapping
 
-    from reference_server.world import Call, Seams
+    from reference_server.world import Seams
 
 SLIP = "plausible slip"
 
@@ -43,159 +41,6 @@ class Defect:
         return replace(HONEST, **dict(self.change))  # type: ignore[arg-type]  # names are checked by a test
 
 
-# ---- answers -----------------------------------------------------------------------------------------------------
-
-
-def _fields(change: Callable[[Occasion, Pairs], Pairs]) -> Mapping[str, object]:
-    return {"response_fields": lambda occasion, encryption: change(occasion, honest_fields(occasion, encryption))}
-
-
-def _without(name: str, occasions: Iterable[Occasion] = tuple(Occasion)) -> Mapping[str, object]:
-    silent = frozenset(occasions)
-    return _fields(lambda occasion, pairs: tuple(pair for pair in pairs if occasion not in silent or pair[0] != name))
-
-
-def _rewritten(name: str, change: Callable[[str], str]) -> Mapping[str, object]:
-    return _fields(lambda _, pairs: tuple((key, change(value) if key == name else value) for key, value in pairs))
-
-
-def _finished(change: Callable[[Call | None, Response], Response]) -> Mapping[str, object]:
-    return {"finish": change}
-
-
-def _header(name: str, change: Callable[[str], str | None]) -> Mapping[str, object]:
-    """Change or drop one header of every answer."""
-
-    def finish(_: Call | None, response: Response) -> Response:
-        changed = [(key, change(value) if key == name else value) for key, value in response.headers]
-        return replace(response, headers=tuple((key, value) for key, value in changed if value is not None))
-
-    return _finished(finish)
-
-
-def _region_dropped(long_name: str) -> str:
-    return long_name.partition(":")[2]
-
-
-def _bare(long_name: str) -> str:
-    return long_name.rpartition("key/")[2]
-
-
-def _copy_only(change: Callable[[Response], Response]) -> Mapping[str, object]:
-    def finish(call: Call | None, response: Response) -> Response:
-        copies = call is not None and call.head.headers.first("x-obs-copy-source") is not None
-        return change(response) if copies and response.status == 200 else response  # noqa: PLR2004 - the status 200
-
-    return _finished(finish)
-
-
-def _constant_identifiers(_dice: Dice, _now: float) -> tuple[str, str]:
-    return "8DF400000163D45AA81D038B6AE4C482", "32AAAUJAIAABAAAQAAEAABAAAQAAEAABCTv7cHmAnGfBAGXUHeibUsiETTNqlCqC"
-
-
-def _created(call: Call | None, response: Response) -> Response:
-    stored = call is not None and call.operation.name == "PutObject" and response.status == 200  # noqa: PLR2004
-    return replace(response, status=201) if stored else response
-
-
-def _refuse_all(call: Call | None, response: Response) -> Response:
-    if call is None or not 200 <= response.status < 300:  # noqa: PLR2004 - the successful class
-        return response
-    common = tuple(pair for pair in response.headers if pair[0] in {"Server", "x-obs-request-id", "x-obs-id-2", "Date"})
-    refused = refuse(call.head.method, ObsError("AccessDenied"), b"<Error><Code>AccessDenied</Code></Error>")
-    length = () if call.head.method == "HEAD" else (("Content-Length", str(len(refused.content()))),)
-    return Response(refused.status, (*common, *refused.headers, *length), refused.body)
-
-
-def _accept_all(_: Call | None, response: Response) -> Response:
-    kept = tuple(pair for pair in response.headers if pair[0] != "Content-Length")
-    return Response(200, (*kept, ("Content-Length", "0")), b"")
-
-
-# ---- the decision ------------------------------------------------------------------------------------------------
-
-
-def _decides(
-    change: Callable[[Occasion, Wish, BucketDefault | None, Keyring, Caller], Encryption],
-) -> Mapping[str, object]:
-    return {"decide": change}
-
-
-def _forgets(forgotten: Occasion) -> Mapping[str, object]:
-    def decide(
-        occasion: Occasion, wish: Wish, default: BucketDefault | None, keyring: Keyring, caller: Caller
-    ) -> Encryption:
-        return PLAIN if occasion is forgotten else honest_decide(occasion, wish, default, keyring, caller)
-
-    return _decides(decide)
-
-
-def _ignores_key(
-    occasion: Occasion, wish: Wish, default: BucketDefault | None, keyring: Keyring, caller: Caller
-) -> Encryption:
-    return honest_decide(occasion, replace(wish, key=None), default, keyring, caller)
-
-
-class _FreshDefault(Keyring):
-    """Makes a new default key for every upload."""
-
-    def default_for(self, caller: Caller) -> MasterKey:
-        return self.create(caller)
-
-
-def _other_key(
-    occasion: Occasion, wish: Wish, default: BucketDefault | None, keyring: Keyring, caller: Caller
-) -> Encryption:
-    decided = honest_decide(occasion, wish, default, keyring, caller)
-    own = [key for key in keyring.keys() if key.domain_id == caller.domain_id and key.in_default_project]  # noqa: SIM118 - no dict
-    others = [key for key in own if decided.key is not None and key.key_id != decided.key.key_id]
-    return replace(decided, key=others[0]) if others else decided
-
-
-def _echoes_but_stores_plain() -> Mapping[str, object]:
-    return {"lock": lambda _encryption, _keyring, _dice: None}
-
-
-def _query_ignored() -> Mapping[str, object]:
-    return {"wish_of_request": lambda headers, _query: HONEST.wish_of_request(headers, Query())}
-
-
-# ---- who is calling ----------------------------------------------------------------------------------------------
-
-
-def _trusting(head: Head, _address: Address, query: Query, directory: Directory, _now: float) -> Caller:
-    claim = signature.claim_of(head, query)
-    identity = directory.find(claim.access_key)
-    return ANONYMOUS if identity is None else identity.caller
-
-
-def _headers_trusted(head: Head, address: Address, query: Query, directory: Directory, now: float) -> Caller:
-    authorization = head.headers.first("authorization") or ""
-    identity = directory.find(authorization.removeprefix("OBS ").partition(":")[0])
-    return identity.caller if identity else signature.authenticate(head, address, query, directory, now)
-
-
-def _dated_urls(head: Head, address: Address, query: Query, directory: Directory, now: float) -> Caller:
-    if "Signature" in query:
-        signature.check_skew(head.headers, now)
-    return signature.authenticate(head, address, query, directory, now)
-
-
-def _no_urls(head: Head, address: Address, query: Query, directory: Directory, now: float) -> Caller:
-    if "Signature" in query:
-        raise ObsError("AccessDenied")
-    return signature.authenticate(head, address, query, directory, now)
-
-
-# ---- bytes -------------------------------------------------------------------------------------------------------
-
-
-def _first_byte_flipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    first = next(pieces, b"")
-    yield bytes((first[0] ^ 1,)) + first[1:] if first else first
-    yield from pieces
-
-
 _UPLOADS = (Occasion.PUT, Occasion.FORM, Occasion.COPY, Occasion.INITIATE)
 _LIST = (
     Defect(
@@ -203,63 +48,63 @@ _LIST = (
         "The answer to an upload does not echo the mode.",
         ("SSEKMS-S44",),
         SLIP,
-        _without(MODE, _UPLOADS),
+        wrong.without(MODE, _UPLOADS),
     ),
     Defect(
         "key-id-header-missing",
         "No answer names the key.",
         ("SSEKMS-S45",),
         "seen in the wild: floci-io/floci#2144",
-        _without(KEY_ID),
+        wrong.without(KEY_ID),
     ),
     Defect(
         "bare-key-id-in-answer",
         "Answers name the key by its bare id.",
         ("SSEKMS-S46",),
         SLIP,
-        _rewritten(KEY_ID, _bare),
+        wrong.rewritten(KEY_ID, wrong.bare),
     ),
     Defect(
         "region-dropped-from-key-id",
         "Answers name the key without its region.",
         ("SSEKMS-S46",),
         SLIP,
-        _rewritten(KEY_ID, _region_dropped),
+        wrong.rewritten(KEY_ID, wrong.region_dropped),
     ),
     Defect(
         "wrong-mode-in-answer",
         "Answers name the mode AES256 for an SSE-KMS object.",
         ("SSEKMS-S44",),
         SLIP,
-        _rewritten(MODE, lambda _: Method.OBS.value),
+        wrong.rewritten(MODE, lambda _: Method.OBS.value),
     ),
     Defect(
         "head-forgets-encryption",
         "HEAD tells nothing of the encryption.",
         ("SSEKMS-R1",),
         SLIP,
-        _fields(lambda occasion, pairs: () if occasion is Occasion.HEAD else pairs),
+        wrong.fields(lambda occasion, pairs: () if occasion is Occasion.HEAD else pairs),
     ),
     Defect(
         "copy-forgets-encryption",
         "A copy is stored plain whatever its headers say.",
         ("SSEKMS-S60",),
         "seen in the wild: moto #4172, sivchari/kumo #841",
-        _forgets(Occasion.COPY),
+        wrong.forgets(Occasion.COPY),
     ),
     Defect(
         "copy-answer-without-key-id",
         "A copy is encrypted, but its answer does not name the key.",
         ("SSEKMS-S60",),
         "seen in the wild: floci-io/floci #2145",
-        _without(KEY_ID, (Occasion.COPY,)),
+        wrong.without(KEY_ID, (Occasion.COPY,)),
     ),
     Defect(
         "copy-answers-without-document",
         "A copy is answered without CopyObjectResult.",
         ("OBS0082-S01",),
         "as the copy sample of the page itself (E-06)",
-        _copy_only(
+        wrong.copy_only(
             lambda response: replace(
                 response,
                 body=b"",
@@ -276,100 +121,679 @@ _LIST = (
         "The mode in the query of a signed URL is ignored.",
         ("SSEKMS-S63",),
         SLIP,
-        _query_ignored(),
+        wrong.query_ignored(),
     ),
-    Defect("signed-url-refused", "No signed URL is accepted.", ("SSEKMS-S62",), SLIP, {"authenticate": _no_urls}),
+    Defect("signed-url-refused", "No signed URL is accepted.", ("SSEKMS-S62",), SLIP, {"authenticate": wrong.no_urls}),
     Defect(
         "signed-url-checks-date",
         "A signed URL is refused if its Date line is not current.",
         ("SSEKMS-S65",),
         SLIP,
-        {"authenticate": _dated_urls},
+        {"authenticate": wrong.dated_urls},
     ),
     Defect(
         "stores-in-the-clear",
         "Uploads echo the encryption, but the object is stored plain.",
         ("SSEKMS-R1",),
         SLIP,
-        _echoes_but_stores_plain(),
+        wrong.echoes_but_stores_plain(),
     ),
     Defect(
         "new-default-key-per-upload",
         "Every upload without a key id gets a new key.",
         ("SSEKMS-S68",),
         SLIP,
-        {"keyring": _FreshDefault},
+        {"keyring": wrong.FreshDefault},
     ),
     Defect(
         "custom-key-ignored",
         "The key id of a request is ignored; the default key is used.",
         ("SSEKMS-S53",),
         SLIP,
-        _decides(_ignores_key),
+        wrong.decides(wrong.ignores_key),
     ),
     Defect(
         "uses-another-key",
         "Another key of the account is used than the one due.",
         ("SSEKMS-S61",),
         SLIP,
-        _decides(_other_key),
+        wrong.decides(wrong.other_key),
     ),
     Defect(
-        "signature-not-checked", "A known access key is enough.", ("SSEKMS-S37",), SLIP, {"authenticate": _trusting}
+        "signature-not-checked",
+        "A known access key is enough.",
+        ("SSEKMS-S37",),
+        SLIP,
+        {"authenticate": wrong.trusting},
     ),
     Defect(
         "header-signature-not-checked",
         "The signature in the Authorization header is not looked at.",
         ("SSEKMS-S37",),
         SLIP,
-        {"authenticate": _headers_trusted},
+        {"authenticate": wrong.headers_trusted},
     ),
     Defect(
         "wrong-bytes-read-back",
         "The first byte of every download is wrong.",
         ("SSEKMS-R7",),
         SLIP,
-        {"outgoing": _first_byte_flipped},
+        {"outgoing": wrong.first_byte_flipped},
     ),
     Defect(
         "etag-unquoted",
         "The ETag has no quotes.",
         ("SSEKMS-S43",),
         SLIP,
-        _header("ETag", lambda value: value.strip('"')),
+        wrong.header("ETag", lambda value: value.strip('"')),
     ),
-    Defect("etag-weak", "The ETag is a weak one.", ("SSEKMS-S43",), SLIP, _header("ETag", lambda value: f"W/{value}")),
+    Defect(
+        "etag-weak", "The ETag is a weak one.", ("SSEKMS-S43",), SLIP, wrong.header("ETag", lambda value: f"W/{value}")
+    ),
     Defect(
         "request-id-missing",
         "Answers have no request id.",
         ("SSEKMS-S42",),
         SLIP,
-        _header("x-obs-request-id", lambda _: None),
+        wrong.header("x-obs-request-id", lambda _: None),
     ),
     Defect(
         "repeats-request-id",
         "Every answer has the same request id.",
         ("SSEKMS-R6",),
         "as samples 1 and 2 of the page itself (E-04)",
-        {"identifiers": _constant_identifiers},
+        {"identifiers": wrong.constant_identifiers},
     ),
-    Defect("id-2-missing", "Answers have no x-obs-id-2.", ("SSEKMS-S47",), SLIP, _header("x-obs-id-2", lambda _: None)),
     Defect(
-        "server-not-named", "Answers do not name the server.", ("SSEKMS-S41",), SLIP, _header("Server", lambda _: None)
+        "id-2-missing", "Answers have no x-obs-id-2.", ("SSEKMS-S47",), SLIP, wrong.header("x-obs-id-2", lambda _: None)
+    ),
+    Defect(
+        "server-not-named",
+        "Answers do not name the server.",
+        ("SSEKMS-S41",),
+        SLIP,
+        wrong.header("Server", lambda _: None),
     ),
     Defect(
         "date-not-http",
         "The Date of an answer is an ISO date.",
         ("SSEKMS-S48",),
         SLIP,
-        _header("Date", lambda _: "2018-06-06T09:08:21Z"),
-    ),
-    Defect("put-answers-201", "An upload is answered 201 Created.", ("SSEKMS-S40",), SLIP, _finished(_created)),
-    Defect(
-        "answers-403-to-everything", "Whatever would succeed is refused.", ("SSEKMS-S36",), SLIP, _finished(_refuse_all)
+        wrong.header("Date", lambda _: "2018-06-06T09:08:21Z"),
     ),
     Defect(
-        "answers-200-to-everything", "Every answer is 200 without a body.", ("SSEKMS-R7",), SLIP, _finished(_accept_all)
+        "put-answers-201", "An upload is answered 201 Created.", ("SSEKMS-S40",), SLIP, wrong.finished(wrong.created)
+    ),
+    Defect(
+        "answers-403-to-everything",
+        "Whatever would succeed is refused.",
+        ("SSEKMS-S36",),
+        SLIP,
+        wrong.finished(wrong.refuse_all),
+    ),
+    Defect(
+        "answers-200-to-everything",
+        "Every answer is 200 without a body.",
+        ("SSEKMS-R7",),
+        SLIP,
+        wrong.finished(wrong.accept_all),
+    ),
+    Defect(
+        "get-forgets-encryption",
+        "GET tells nothing of the encryption.",
+        ("SSEKMS-R1",),
+        SLIP,
+        wrong.fields(lambda occasion, pairs: () if occasion is Occasion.GET else pairs),
+    ),
+    Defect(
+        "claims-encryption-for-plain-objects",
+        "Plain objects are answered with the mode kms.",
+        ("SSEKMS-R5",),
+        SLIP,
+        wrong.fields(lambda _, pairs: pairs or ((MODE, Method.KMS.value),)),
+    ),
+    Defect(
+        "object-headers-forgotten",
+        "What an upload says about its object besides the bytes is lost.",
+        ("OBS0080-S01",),
+        SLIP,
+        {"keep": lambda _call, record: replace(record, headers=())},
+    ),
+    Defect(
+        "range-off-by-one",
+        "The last byte of a range is left out.",
+        ("SSEKMS-R7",),
+        SLIP,
+        {"byte_range": wrong.last_byte_left_out},
+    ),
+    Defect(
+        "range-ignored",
+        "A range is answered with the whole object.",
+        ("SSEKMS-R7",),
+        SLIP,
+        {"byte_range": lambda _text, _size: None},
+    ),
+    # ---- the fields of an upload
+    Defect(
+        "unknown-mode-stored-plain",
+        "An unknown mode is ignored and the object stored plain.",
+        ("SSEKMS-S14",),
+        SLIP,
+        {"wish_of_request": wrong.unknown_mode_ignored},
+    ),
+    Defect(
+        "mode-case-insensitive",
+        "The mode counts in any case.",
+        ("SSEKMS-S14",),
+        SLIP,
+        {"wish_of_request": wrong.mode_in_any_case},
+    ),
+    Defect(
+        "key-id-in-query-ignored",
+        "The key id in the query of a signed URL is ignored.",
+        ("OBS0011-S08",),
+        SLIP,
+        {"wish_of_request": wrong.key_in_query_ignored},
+    ),
+    Defect(
+        "long-key-id-refused",
+        "The long form of a key id is refused.",
+        ("SSEKMS-S21",),
+        SLIP,
+        {"keyring": wrong.BareIdsOnly},
+    ),
+    Defect(
+        "bare-key-id-refused",
+        "The bare form of a key id is refused.",
+        ("SSEKMS-S22",),
+        SLIP,
+        {"keyring": wrong.LongIdsOnly},
+    ),
+    Defect(
+        "foreign-region-accepted",
+        "The region in a long key id is not looked at.",
+        ("SSEKMS-S24",),
+        SLIP,
+        {"keyring": wrong.AnyRegion},
+    ),
+    Defect(
+        "foreign-domain-accepted",
+        "The account in a long key id is not looked at.",
+        ("SSEKMS-S25",),
+        SLIP,
+        {"keyring": wrong.AnyDomain},
+    ),
+    Defect(
+        "unknown-key-accepted",
+        "For a key that does not exist the default key is used.",
+        ("SSEKMS-S26",),
+        SLIP,
+        wrong.decides(wrong.unknown_key_replaced),
+    ),
+    Defect(
+        "disabled-key-accepted",
+        "Disabled keys are used.",
+        ("KMS-S01",),
+        "as bucket keys do for some minutes (obs_03_0091)",
+        {"keyring": wrong.DisabledKeysToo},
+    ),
+    Defect(
+        "scheduled-key-accepted",
+        "Keys that are scheduled for deletion are used.",
+        ("KMS-S04",),
+        SLIP,
+        {"keyring": wrong.ScheduledKeysToo},
+    ),
+    Defect(
+        "refused-upload-deletes-old-object",
+        "An upload that is refused takes the object of its name with it.",
+        ("KMS-S07",),
+        SLIP,
+        wrong.finished(wrong.refusal_deletes),
+    ),
+    Defect(
+        "content-md5-not-verified",
+        "Content-MD5 is not looked at.",
+        ("OBS0080-S02",),
+        "as editions of 2018 and 2019 say of encrypted uploads (section 5.5)",
+        wrong.with_request_header(("PUT", "object", ""), "content-md5", None),
+    ),
+    # ---- copies
+    Defect("copy-moves", "A copy takes its source away.", ("OBS0082-S02",), SLIP, wrong.finished(wrong.moves)),
+    Defect(
+        "metadata-directive-ignored",
+        "A copy always keeps the metadata of its source.",
+        ("OBS0082-S03", "OBS0082-S04"),
+        SLIP,
+        wrong.with_request_header(("PUT", "object", ""), "x-obs-metadata-directive", None),
+    ),
+    Defect(
+        "metadata-always-replaced",
+        "A copy never keeps the metadata of its source.",
+        ("OBS0082-S03", "OBS0082-S05"),
+        SLIP,
+        wrong.with_request_header(("PUT", "object", ""), "x-obs-metadata-directive", "REPLACE"),
+    ),
+    Defect(
+        "deleted-key-still-decrypts",
+        "What was stored under a key that is now deleted can still be read.",
+        ("KMS-S02",),
+        SLIP,
+        {"unlock": wrong.unlock_with_deleted_key},
+    ),
+    Defect(
+        "key-owner-rule-missing-on-upload",
+        "Uploads may name anybody's key.",
+        ("SSEKMS-S05",),
+        SLIP,
+        wrong.decides(wrong.upload_under_any_key),
+    ),
+    Defect(
+        "key-owner-rule-missing-on-download",
+        "Downloads may use anybody's key.",
+        ("SSEKMS-S06",),
+        SLIP,
+        {"unlock": wrong.unlock_as_owner},
+    ),
+    Defect(
+        "strangers-may-read-kms",
+        "A public ACL opens an SSE-KMS object to strangers.",
+        (
+            "OBS0089-S01",
+            "OBS0089-S02",
+        ),
+        SLIP,
+        {"authorize": wrong.authorize_as_if_plain, "unlock": wrong.unlock_as_owner},
+    ),
+    # ---- signed URLs
+    Defect("expiry-not-checked", "Signed URLs never expire.", ("SSEKMS-S64",), SLIP, {"authenticate": wrong.no_expiry}),
+    Defect(
+        "altered-url-accepted",
+        "The signature of a signed URL is not looked at.",
+        ("SSEKMS-S62",),
+        SLIP,
+        {"authenticate": wrong.altered_urls},
+    ),
+    Defect(
+        "url-parameters-unsigned",
+        "The x-obs- parameters of a signed URL are outside its signature.",
+        (
+            "SSEKMS-S63",
+            "OBS0011-S12",
+        ),
+        "as the documented list of sub-resources has it (Q-01)",
+        {"authenticate": wrong.parameters_unsigned},
+    ),
+    # ---- bucket default encryption
+    Defect(
+        "default-not-inherited-on-put",
+        "An upload does not inherit the default of its bucket.",
+        ("SSEKMS-S11",),
+        "seen in the wild: sivchari/kumo #841",
+        wrong.not_inherited(Occasion.PUT),
+    ),
+    Defect(
+        "default-not-inherited-on-copy",
+        "A copy does not inherit the default of its bucket.",
+        ("SSEKMS-S11",),
+        SLIP,
+        wrong.not_inherited(Occasion.COPY),
+    ),
+    Defect(
+        "default-not-inherited-on-multipart",
+        "An upload in parts does not inherit the default of its bucket.",
+        ("SSEKMS-S11",),
+        SLIP,
+        wrong.not_inherited(Occasion.INITIATE),
+    ),
+    Defect(
+        "default-not-inherited-on-form",
+        "A form upload does not inherit the default of its bucket.",
+        ("SSEKMS-S11",),
+        SLIP,
+        wrong.not_inherited(Occasion.FORM),
+    ),
+    Defect(
+        "default-key-ignored",
+        "The default of a bucket gives its mode, but not its key.",
+        (
+            "SSEKMS-S11",
+            "OBS0062-S04",
+        ),
+        SLIP,
+        wrong.default_as(lambda _, default: default and replace(default, key_text="", project_id="")),
+    ),
+    Defect(
+        "default-overrides-explicit-header",
+        "The default of a bucket beats what an upload says.",
+        ("SSEKMS-S12",),
+        SLIP,
+        wrong.decides(wrong.default_wins),
+    ),
+    Defect(
+        "default-claimed-for-old-objects",
+        "Plain objects in a bucket with a default are answered with its mode.",
+        ("SSEKMS-S13",),
+        SLIP,
+        wrong.finished(wrong.claims_default_for_old_objects),
+    ),
+    Defect(
+        "default-survives-delete",
+        "Deleting the default of a bucket is answered 204 and not done.",
+        ("OBS0064-S01",),
+        SLIP,
+        wrong.routed(("DELETE", "bucket", "encryption"), lambda _: Response(204)),
+    ),
+    Defect(
+        "delete-encryption-deletes-bucket",
+        "Deleting the default of a bucket deletes the bucket.",
+        ("OBS0064-S03",),
+        SLIP,
+        wrong.routed(("DELETE", "bucket", "encryption"), buckets.delete_bucket),
+    ),
+    Defect(
+        "encryption-put-accepts-garbage",
+        "Whatever is put as a default encryption is answered 200.",
+        (
+            "OBS0062-S07",
+            "OBS0062-S08",
+        ),
+        SLIP,
+        wrong.tolerated(("PUT", "bucket", "encryption"), 200),
+    ),
+    Defect(
+        "default-not-kept",
+        "Setting a default encryption is answered 200 and not done.",
+        ("OBS0062-S01", "OBS0062-S05"),
+        SLIP,
+        wrong.routed(("PUT", "bucket", "encryption"), lambda call: Document(call, lambda _: Response(200))),
+    ),
+    Defect(
+        "no-default-answers-200",
+        "GET of a default encryption that is not there is answered 200.",
+        ("OBS0063-S02",),
+        SLIP,
+        wrong.answers_when_absent(
+            ("GET", "bucket", "encryption"),
+            "NoSuchEncryptionConfiguration",
+            Response(200, (), b"<ServerSideEncryptionConfiguration/>"),
+        ),
+    ),
+    Defect(
+        "encryption-delete-answers-200",
+        "Deleting a default encryption is answered 200.",
+        ("OBS0064-S02",),
+        SLIP,
+        wrong.answered_with("DeleteBucketEncryption", 200),
+    ),
+    Defect(
+        "strangers-may-configure",
+        "Default encryption and policy of a bucket are open to everybody.",
+        ("OBS0062-S10", "OBS0027-S10"),
+        SLIP,
+        {"authorize": wrong.configured_by_anybody},
+    ),
+    # ---- bucket policy
+    Defect(
+        "policy-inverted",
+        "Conditions are turned round, so that the page's policy denies kms and nothing else.",
+        ("SSEKMS-S32", "SSEKMS-S33"),
+        "as the sentence over the policy has it (E-01)",
+        {"evaluate": wrong.inverted},
+    ),
+    Defect(
+        "policy-absent-header-meets-all",
+        "A condition on a header that is absent is always met, negated or not.",
+        ("OBS0027-S07",),
+        SLIP,
+        {"evaluate": wrong.absence_meets_all},
+    ),
+    Defect(
+        "policy-resource-ignored",
+        "A statement counts for the whole bucket, whatever its resource.",
+        ("OBS0027-S09",),
+        SLIP,
+        {"evaluate": wrong.whole_bucket},
+    ),
+    Defect(
+        "policy-allow-outweighs-deny",
+        "An Allow that applies outweighs every Deny.",
+        ("OBS0027-S11",),
+        SLIP,
+        {"evaluate": wrong.allow_outweighs},
+    ),
+    Defect(
+        "policy-grants-nothing",
+        "An Allow that applies gives nobody anything.",
+        ("OBS0027-S11",),
+        SLIP,
+        {"evaluate": wrong.grants_nothing},
+    ),
+    Defect(
+        "policy-put-answers-200",
+        "Setting a policy is answered 200.",
+        ("OBS0027-S02",),
+        SLIP,
+        wrong.answered_with("PutBucketPolicy", 200),
+    ),
+    Defect(
+        "no-policy-answers-200",
+        "GET of a policy that is not there is answered 200.",
+        ("OBS0028-S02",),
+        SLIP,
+        wrong.answers_when_absent(
+            ("GET", "bucket", "policy"), "NoSuchBucketPolicy", Response(200, (), b'{"Statement":[]}')
+        ),
+    ),
+    Defect(
+        "policy-not-enforced",
+        "Bucket policies are kept and never asked.",
+        ("SSEKMS-S30", "SSEKMS-S32"),
+        SLIP,
+        {"evaluate": lambda _policy, _question: Verdict.NOTHING},
+    ),
+    Defect(
+        "policy-not-enforced-on-put",
+        "A PUT is not judged by the bucket policy.",
+        ("SSEKMS-S32",),
+        SLIP,
+        wrong.without_policy(lambda call: call.operation.name == "PutObject" and not wrong.is_copy(call)),
+    ),
+    Defect(
+        "policy-not-enforced-on-copy",
+        "A copy is not judged by the bucket policy of its target.",
+        ("SSEKMS-S30",),
+        SLIP,
+        wrong.without_policy(wrong.is_copy),
+    ),
+    Defect(
+        "policy-not-enforced-on-initiate",
+        "The initiation of an upload in parts is not judged by the bucket policy.",
+        ("OBS0027-S06",),
+        SLIP,
+        wrong.without_policy(lambda call: call.operation.name == "InitiateMultipartUpload"),
+    ),
+    Defect(
+        "policy-not-enforced-on-form",
+        "A form upload is not judged by the bucket policy.",
+        ("OBS0027-S06",),
+        SLIP,
+        wrong.without_policy(lambda call: call.operation.name == "PostObject"),
+    ),
+    Defect(
+        "policy-absent-header-passes",
+        "A condition on a header that is absent is never met, negated or not.",
+        ("SSEKMS-S34",),
+        SLIP,
+        {"evaluate": wrong.absent_passes},
+    ),
+    Defect(
+        "policy-binds-reads-too",
+        "What a policy says of uploads counts for reading and deleting as well.",
+        ("SSEKMS-S35",),
+        SLIP,
+        {"evaluate": wrong.reads_as_uploads},
+    ),
+    Defect(
+        "policy-put-accepts-garbage",
+        "Whatever is put as a policy is answered 204.",
+        (
+            "OBS0027-S04",
+            "OBS0027-S05",
+        ),
+        SLIP,
+        wrong.tolerated(("PUT", "bucket", "policy"), 204),
+    ),
+    Defect(
+        "policy-survives-delete",
+        "Deleting a bucket policy is answered 204 and not done.",
+        ("OBS0029-S01",),
+        SLIP,
+        wrong.routed(("DELETE", "bucket", "policy"), lambda _: Response(204)),
+    ),
+    # ---- uploads in parts, and forms
+    Defect(
+        "multipart-forgets-encryption",
+        "An upload in parts is stored plain whatever its initiation says.",
+        ("SSEKMS-S29",),
+        "seen in the wild: sivchari/kumo #841",
+        wrong.forgets(Occasion.INITIATE),
+    ),
+    Defect(
+        "multipart-fields-missing-at-initiate",
+        "The answer to an initiation does not tell the encryption.",
+        ("OBS0098-S02",),
+        SLIP,
+        wrong.fields(lambda occasion, pairs: () if occasion is Occasion.INITIATE else pairs),
+    ),
+    Defect(
+        "initiate-hides-inherited-default",
+        "The answer to an initiation echoes its own fields, never the default of the bucket.",
+        ("OBS0098-S02",),
+        "seen in the wild: moto",
+        wrong.finished(wrong.initiate_echoes_only),
+    ),
+    Defect(
+        "part-fields-missing",
+        "The answer to a part does not tell the encryption.",
+        ("OBS0099-S06",),
+        SLIP,
+        wrong.fields(lambda occasion, pairs: () if occasion in (Occasion.PART, Occasion.COPY_PART) else pairs),
+    ),
+    Defect(
+        "complete-fields-missing",
+        "The answer to a completion does not tell the encryption.",
+        ("OBS0102-S07",),
+        SLIP,
+        wrong.fields(lambda occasion, pairs: () if occasion is Occasion.COMPLETE else pairs),
+    ),
+    Defect(
+        "form-ignores-mode",
+        "The encryption fields of a form are ignored.",
+        ("OBS0081-S01",),
+        SLIP,
+        {"wish_of_form": lambda _: Wish()},
+    ),
+    Defect(
+        "form-policy-not-checked",
+        "A form need not meet its policy document.",
+        (
+            "OBS0012-S03",
+            "OBS0012-S05",
+        ),
+        SLIP,
+        {"check_form": lambda *_: None},
+    ),
+    Defect(
+        "form-signature-not-checked",
+        "A known access key is enough for a form.",
+        ("OBS0012-S01",),
+        SLIP,
+        {"verify_form": wrong.any_form_signature},
+    ),
+    Defect(
+        "form-answer-without-fields",
+        "The answer to a form does not tell the encryption.",
+        ("OBS0081-S05",),
+        "as the sample of obs_04_0081 itself",
+        wrong.fields(lambda occasion, pairs: () if occasion is Occasion.FORM else pairs),
+    ),
+    Defect(
+        "part-order-not-checked",
+        "A completion may name its parts in any order.",
+        ("OBS0102-S04",),
+        SLIP,
+        {"choose_parts": wrong.in_any_order},
+    ),
+    Defect(
+        "part-etag-not-checked",
+        "A completion may name parts that are not there, and any ETag.",
+        ("OBS0102-S03",),
+        SLIP,
+        {"choose_parts": wrong.whatever_etag},
+    ),
+    Defect(
+        "part-size-not-checked",
+        "Parts may be of any size.",
+        ("OBS0102-S05",),
+        SLIP,
+        {"choose_parts": wrong.of_any_size},
+    ),
+    Defect(
+        "parts-joined-as-they-arrived",
+        "Parts are joined in the order in which they came.",
+        ("OBS0099-S02", "OBS0102-S01"),
+        SLIP,
+        {"choose_parts": wrong.as_they_arrived},
+    ),
+    Defect(
+        "multipart-etag-without-count",
+        "The ETag of an object in parts does not end in their number.",
+        ("OBS0102-S06",),
+        SLIP,
+        {"keep": wrong.count_left_out},
+    ),
+    Defect(
+        "abort-keeps-upload",
+        "Cancelling an upload in parts is answered 204 and not done.",
+        ("OBS0103-S01",),
+        SLIP,
+        wrong.routed(("DELETE", "object", "uploadId"), lambda _: Response(204)),
+    ),
+    Defect(
+        "form-uncovered-field-accepted",
+        "A field that the policy of a form does not cover is accepted.",
+        ("OBS0012-S03",),
+        SLIP,
+        {"check_form": wrong.uncovered_fields_pass},
+    ),
+    Defect(
+        "form-never-expires",
+        "The expiration of a form's policy is not looked at.",
+        ("OBS0012-S02",),
+        SLIP,
+        {"check_form": wrong.form_never_expires},
+    ),
+    Defect(
+        "form-status-ignored",
+        "A form is answered 204 whatever it asks for.",
+        ("OBS0081-S03", "OBS0081-S04"),
+        SLIP,
+        wrong.answered_with("PostObject", 204),
+    ),
+    Defect(
+        "signed-url-ignores-headers",
+        "Encryption headers sent with a signed URL are ignored.",
+        ("OBS0011-S02",),
+        SLIP,
+        {"wish_of_request": wrong.headers_ignored_in_urls},
+    ),
+    Defect(
+        "long-validity-refused",
+        "A signed URL that is valid for more than a week is refused.",
+        ("OBS0011-S07",),
+        "as Amazon S3 does",
+        {"authenticate": wrong.a_week_at_most},
     ),
 )
 

@@ -277,6 +277,20 @@ def bucket_default_of_headers(headers: Headers, keyring: Keyring, caller: Caller
     return bucket_default({"SSEAlgorithm": Method.OBS if mode == "obs" else mode, **leaves}, keyring, caller)
 
 
+DEFAULT_LEAVES = ("SSEAlgorithm", "KMSMasterKeyID", "ProjectID", "KMSDataEncryption")
+"""What can be in `ApplyServerSideEncryptionByDefault`; bucket keys (obs_03_0091) are a capability not had here."""
+
+
+def leaves_of_default(default: BucketDefault) -> Pairs:
+    """The leaves again, as they were configured (Q-19)."""
+    leaves = (
+        ("SSEAlgorithm", default.mode.value),
+        ("KMSMasterKeyID", default.key_text),
+        ("ProjectID", default.project_id),
+    )
+    return tuple((name, value) for name, value in leaves if value)
+
+
 # ---- the decision ------------------------------------------------------------------------------------------------
 
 
@@ -377,6 +391,13 @@ def recall(envelope: Envelope | None, keyring: Keyring, customer: CustomerKey | 
     return Encryption(Method.OBS)
 
 
+def remembered(envelope: Envelope | None, keyring: Keyring) -> Encryption:
+    """The decision an object was stored under, for complete, which is sent no customer key (section 3.1)."""
+    if envelope is not None and envelope.method is Method.CUSTOMER:
+        return Encryption(Method.CUSTOMER)
+    return recall(envelope, keyring, None)
+
+
 # ---- back to the response ------------------------------------------------------------------------------------------
 
 
@@ -387,9 +408,9 @@ def response_fields(occasion: Occasion, encryption: Encryption) -> Pairs:
     """
     if encryption.key is not None:
         return ((MODE, Method.KMS.value), (KEY_ID, encryption.key.long_name))
-    if encryption.customer is not None:
+    if encryption.method is Method.CUSTOMER:
         algorithm = (CUSTOMER + "algorithm", "AES256")
-        if occasion is Occasion.COMPLETE:
+        if encryption.customer is None or occasion is Occasion.COMPLETE:
             return (algorithm,)
         return (algorithm, (CUSTOMER + "key-MD5", encryption.customer.md5))
     return ((MODE, Method.OBS.value),) if encryption.method is Method.OBS else ()

@@ -43,6 +43,11 @@ GRANT_HEADERS: Mapping[str, tuple[str, bool]] = {
 }
 
 
+def asks_for_grants(headers: Headers) -> bool:
+    """Whether headers say anything about an ACL."""
+    return any(headers.first(name) is not None for name in ("x-obs-acl", *GRANT_HEADERS))
+
+
 def grants_of(fields: Headers, *, for_bucket: bool) -> tuple[Grant, ...]:
     """The grants that headers or form fields ask for; the form calls the canned name `acl` too (obs_04_0081)."""
     canned = fields.first("x-obs-acl") or fields.first("acl")

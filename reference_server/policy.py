@@ -237,8 +237,9 @@ def fact_name(key: str) -> str | None:
 
 
 def header_facts(headers: Mapping[str, str]) -> dict[str, str]:
-    """`x-obs-` request headers under the names conditions ask for."""
-    return {name.removeprefix("x-obs-"): value for name, value in headers.items()}
+    """`x-obs-` request headers under the names conditions ask for; none of them can stand for another kind of fact."""
+    bare = {name.removeprefix("x-obs-"): value for name, value in headers.items()}
+    return {name: value for name, value in bare.items() if name not in _PLAIN_FACTS}
 
 
 # ---- reading -----------------------------------------------------------------------------------------------------

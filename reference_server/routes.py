@@ -10,7 +10,17 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from reference_server.errors import ObsError
-from reference_server.operations import buckets, copying, listing, objects
+from reference_server.operations import (
+    acl,
+    buckets,
+    configuration,
+    copying,
+    deletion,
+    form,
+    listing,
+    multipart,
+    objects,
+)
 from reference_server.signature import SIGNED_PARAMETERS
 from reference_server.world import Operation, RouteKey
 
@@ -50,6 +60,42 @@ ROUTES: Mapping[RouteKey, Operation] = MappingProxyType(
         ("GET", "bucket", "versioning"): Operation(
             "GetBucketVersioning", "GetBucketVersioning", buckets.get_versioning
         ),
+        ("PUT", "bucket", "encryption"): Operation(
+            "PutBucketEncryption", "PutEncryptionConfiguration", configuration.put_encryption
+        ),
+        ("GET", "bucket", "encryption"): Operation(
+            "GetBucketEncryption", "GetEncryptionConfiguration", configuration.get_encryption
+        ),
+        ("DELETE", "bucket", "encryption"): Operation(
+            "DeleteBucketEncryption", "PutEncryptionConfiguration", configuration.delete_encryption
+        ),
+        ("PUT", "bucket", "policy"): Operation("PutBucketPolicy", "PutBucketPolicy", configuration.put_policy),
+        ("GET", "bucket", "policy"): Operation("GetBucketPolicy", "GetBucketPolicy", configuration.get_policy),
+        ("DELETE", "bucket", "policy"): Operation(
+            "DeleteBucketPolicy", "DeleteBucketPolicy", configuration.delete_policy
+        ),
+        ("PUT", "bucket", "acl"): Operation("PutBucketAcl", "PutBucketAcl", acl.put_bucket_acl),
+        ("GET", "bucket", "acl"): Operation("GetBucketAcl", "GetBucketAcl", acl.get_bucket_acl),
+        ("GET", "bucket", "uploads"): Operation(
+            "ListMultipartUploads", "ListBucketMultipartUploads", multipart.list_uploads
+        ),
+        ("POST", "bucket", ""): Operation("PostObject", "PutObject", form.PostObject, checks_itself=True),
+        ("POST", "bucket", "delete"): Operation(
+            "DeleteObjects", "DeleteObject", deletion.delete_objects, checks_itself=True
+        ),
+        ("POST", "object", "uploads"): Operation("InitiateMultipartUpload", "PutObject", multipart.initiate),
+        ("PUT", "object", "uploadId"): Operation("UploadPart", "PutObject", multipart.put_part, checks_itself=True),
+        ("GET", "object", "uploadId"): Operation(
+            "ListParts", "ListMultipartUploadParts", multipart.list_parts, checks_itself=True
+        ),
+        ("POST", "object", "uploadId"): Operation(
+            "CompleteMultipartUpload", "PutObject", multipart.complete, checks_itself=True
+        ),
+        ("DELETE", "object", "uploadId"): Operation(
+            "AbortMultipartUpload", "AbortMultipartUpload", multipart.abort, checks_itself=True
+        ),
+        ("PUT", "object", "acl"): Operation("PutObjectAcl", "PutObjectAcl", acl.put_object_acl),
+        ("GET", "object", "acl"): Operation("GetObjectAcl", "GetObjectAcl", acl.get_object_acl),
         ("PUT", "object", ""): Operation("PutObject", "PutObject", copying.put_object),
         ("GET", "object", ""): Operation("GetObject", "GetObject", objects.get_object),
         ("HEAD", "object", ""): Operation("HeadObject", "GetObject", objects.head_object),

@@ -17,7 +17,7 @@ from reference_server.documents import error_document
 from reference_server.errors import DamagedStateError, ObsError
 from reference_server.identities import Caller, Dice, Directory
 from reference_server.keyring import Keyring
-from reference_server.operations import common, objects
+from reference_server.operations import common, multipart, objects
 from reference_server.routes import ROUTES, route
 from reference_server.wire import Head, Headers, Query, Request, Response, locate
 from reference_server.world import Call, Receiver, Seams, World
@@ -75,6 +75,7 @@ HONEST = Seams(
     response_fields=encryption.response_fields,
     etag=common.etag_of,
     keep=lambda _call, record: record,
+    choose_parts=multipart.choose_parts,
     byte_range=objects.byte_range,
     outgoing=objects.outgoing,
     refuse=refuse,

@@ -14,7 +14,7 @@ from reference_server.identities import ANONYMOUS, Caller, Dice, Directory
 from reference_server.wire import Address, Head, Headers, Pairs, Query, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from reference_server.encryption import (
         BucketDefault,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
     from reference_server.keyring import Keyring
     from reference_server.policy import Policy, Question, Verdict
-    from reference_server.state.records import BucketRecord, ObjectRecord
+    from reference_server.state.records import BucketRecord, ObjectRecord, PartRecord
     from reference_server.state.store import State
 
 
@@ -86,6 +86,7 @@ class Seams:
     response_fields: Callable[[Occasion, Encryption], Pairs]
     etag: Callable[[bytes, bytes | None], str]
     keep: Callable[[Call, ObjectRecord], ObjectRecord]
+    choose_parts: Callable[[Sequence[tuple[int, str]], Sequence[PartRecord]], Sequence[PartRecord]]
     byte_range: Callable[[str, int], tuple[int, int] | None]
     outgoing: Callable[[Iterator[bytes]], Iterator[bytes]]
     refuse: Callable[[str, ObsError, bytes], Response]

@@ -1,5 +1,6 @@
 """The second front end: pytest --pyargs conformance, as a user would type it."""
 
+import re
 import subprocess
 
 import pytest
@@ -24,8 +25,8 @@ def test_every_case_is_an_item_and_the_conclusion_is_told(front):
     done = front("-v")
     assert done.returncode == 0, done.stdout
     assert "cases/sse-kms/samples.yaml::KMS-SAMPLE-001 PASSED" in done.stdout
-    assert "7 passed" in done.stdout
-    assert "Conformant: 37 of 37 MUST clauses exercised, none failed." in done.stdout
+    assert re.search(r"^=+ \d+ passed in", done.stdout, re.MULTILINE)
+    assert re.search(r"Conformant: (\d+) of \1 MUST clauses exercised, none failed\.", done.stdout)
 
 
 def test_failure_is_told_in_english_with_clause_and_both_sides(front, tmp_path):

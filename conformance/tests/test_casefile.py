@@ -23,6 +23,16 @@ clauses:
   causes: c
   consequence: k
   fix: f
+- id: P-3
+  place: {section: S, ordinal: 3}
+  says: s
+  implied: i
+  level: must
+  decided: {by: sentence, why: w}
+  observable: 'yes'
+  causes: c
+  consequence: k
+  fix: f
 - id: P-2
   place: {section: S, ordinal: 2}
   says: s
@@ -108,6 +118,7 @@ MISTAKES = [
     ("bad regex", change("matches: '{shape.etag}'", "matches: '('"), "not a regular expression"),
     ("saved but not judged", change("header ETag}", "header Date}"), "header Date is saved but no expectation of the step says it is there"),
     ("not YAML", change("area: a", "area: [a"), "not YAML"),
+    ("cited but not judged", change("  level: must\n", "  level: must\n").replace("cites: [P-1]", "cites: [P-1, P-3]").replace("- status: 200", "- {status: 200, cites: [P-1]}").replace("'{shape.etag}'}", "'{shape.etag}', cites: [P-1]}").replace("{is: body}}", "{is: body}, cites: [P-1]}").replace("'{tag}'}", "'{tag}', cites: [P-1]}"), "a/a.yaml:6:3: P-3 is cited, but every expectation of the steps cites something else"),
     ("wrong id", change("id: A-001", "id: a-1"), "cases/0/id"),
 ]  # fmt: skip
 

@@ -12,6 +12,7 @@ import hmac
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from reference_server.dates import http_date, iso_date
 from reference_server.errors import ObsError
@@ -177,9 +178,22 @@ def quoted(etag: str) -> str:
     return f'"{etag}"'
 
 
-def modified_text(record: ObjectRecord) -> str:
+def modified_text(seconds: float) -> str:
     """LastModified as documents spell it."""
-    return iso_date(record.modified)
+    return iso_date(seconds)
+
+
+def named(key: str, *, encoded: bool) -> str:
+    """An object name as documents show it, percent-encoded if that was asked for (`encoding-type=url`)."""
+    return quote(key, safe="/") if encoded else key
+
+
+def location_of(call: Call) -> str:
+    """The URL of the object a call has made, in the style of the request."""
+    scheme = "https" if call.head.secure else "http"
+    host = call.head.headers.first("host") or call.world.hosts[0]
+    bucket = "" if call.address.virtual_host else f"/{call.bucket.name}"
+    return f"{scheme}://{host}{bucket}/{quote(call.address.key)}"
 
 
 # ---- to and from encryption ----------------------------------------------------------------------------------------
@@ -231,9 +245,7 @@ class Intake:
     def store(self, key: str, labels: Labels, *, appendable: bool = False) -> ObjectRecord:
         """Store the object, once the digest has been found right; it is there whole when this returns."""
         call = self._call
-        body = self._writer.finish()
-        if self._md5 is not None and body.md5 is not None:
-            self._check_md5(self._md5, body)
+        body = checked(call, self._writer.finish(), self._md5)
         record = ObjectRecord(
             key=key,
             size=body.size,
@@ -249,13 +261,6 @@ class Intake:
         )
         return call.world.state.objects.put(call.bucket.number, call.world.seams.keep(call, record), (body,))
 
-    def _check_md5(self, wanted: bytes, body: StoredBody) -> None:
-        try:
-            check_md5(wanted, body.md5 or b"")
-        except ObsError:
-            self._call.world.state.blobs.remove([body.blob] if body.blob else [])
-            raise
-
     def abort(self) -> None:
         """Forget the body."""
         self._writer.abort()
@@ -264,6 +269,17 @@ class Intake:
 def body_writer(call: Call, data_key: bytes | None, *, want_md5: bool = False) -> BodyWriter:
     """A writer into the call's store."""
     return BodyWriter(call.world.state.blobs, call.world.dice, data_key=data_key, want_md5=want_md5)
+
+
+def checked(call: Call, body: StoredBody, md5: bytes | None) -> StoredBody:
+    """A finished body that has the digest it was sent with, if any; else it is forgotten and the upload refused."""
+    if md5 is not None:
+        try:
+            check_md5(md5, body.md5 or b"")
+        except ObsError:
+            call.world.state.blobs.remove([body.blob] if body.blob else [])
+            raise
+    return body
 
 
 def etag_of(digest: bytes, md5: bytes | None) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from reference_server.access import authorize_on
+from reference_server.access import authorize_on, circumstances
 from reference_server.documents import document
 from reference_server.encryption import SOURCE_CUSTOMER, Encryption, Occasion, customer_key
 from reference_server.errors import ObsError
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reference_server.state.records import BucketRecord, ObjectRecord
-    from reference_server.wire import Response
+    from reference_server.wire import Pairs, Response
     from reference_server.world import Call, Outcome
 
 COPY_SOURCE = "x-obs-copy-source"
@@ -69,7 +69,7 @@ def open_source(call: Call) -> Source:
     if bucket is None:
         raise ObsError("NoSuchBucket", "The source bucket does not exist.")
     record = call.world.state.objects.get(bucket.number, key)
-    authorize_on(call, "GetObject", {}, bucket, key, record)
+    authorize_on(call, "GetObject", circumstances(call.head, call.world.now()), bucket, key, record)
     if record is None:
         raise ObsError("NoSuchKey", "The source object does not exist.")
     customer = customer_key(call.head.headers, SOURCE_CUSTOMER)
@@ -140,17 +140,17 @@ class CopyObject:
             self._intake.abort()
             raise
         record = self._intake.store(self._call.address.key, self._labels)
-        yield copy_response("CopyObjectResult", record.etag, modified_text(record), self._intake)
+        yield copy_response("CopyObjectResult", record.etag, modified_text(record.modified), self._intake.fields)
 
     def abort(self) -> None:
         """Nothing has been copied yet."""
         self._intake.abort()
 
 
-def copy_response(root: str, etag: str, modified: str, intake: Intake) -> Response:
+def copy_response(root: str, etag: str, modified: str, fields: Pairs) -> Response:
     """The result document, which alone says that a copy succeeded, and the ETag header beside it (E-06)."""
     body = document(root, (("LastModified", modified), ("ETag", quoted(etag))))
-    return xml_response(body, (("ETag", quoted(etag)), *intake.fields))
+    return xml_response(body, (("ETag", quoted(etag)), *fields))
 
 
 def refuse_body(data: bytes) -> None:

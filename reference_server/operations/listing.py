@@ -6,11 +6,10 @@ This module does not know how the page is found, only how it is asked for and wr
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from reference_server.documents import Node, document
 from reference_server.errors import ObsError
-from reference_server.operations.common import modified_text, quoted, xml_response
+from reference_server.operations.common import modified_text, named, quoted, xml_response
 from reference_server.state.objects import Page
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def list_objects(call: Call) -> Response:
         )
 
     def name(text: str) -> str:
-        return quote(text, safe="/") if encoded else text
+        return named(text, encoded=encoded)
 
     children: list[Node] = [
         ("Name", call.bucket.name),
@@ -77,7 +76,7 @@ def _entry(record: ObjectRecord, name: str) -> Node:
         "Contents",
         (
             ("Key", name),
-            ("LastModified", modified_text(record)),
+            ("LastModified", modified_text(record.modified)),
             ("ETag", quoted(record.etag)),
             ("Size", str(record.size)),
             ("Owner", (("ID", record.domain_id),)),

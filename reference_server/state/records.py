@@ -77,8 +77,8 @@ class ObjectRecord:
 class UploadRecord:
     """A multipart upload under way: what its initiation said, for the object to come.
 
-    `mode_said` and `key_said` are the encryption fields of the initiation as they stood there; bucket policies ask for
-    them again when parts arrive.
+    `said` is what its `x-obs-` headers said, under the names conditions ask for; bucket policies ask for it again when
+    parts arrive.
     """
 
     upload_id: str
@@ -90,8 +90,7 @@ class UploadRecord:
     storage_class: str = "STANDARD"
     envelope: Envelope | None = None
     grants: tuple[Grant, ...] = ()
-    mode_said: str = ""
-    key_said: str = ""
+    said: Pairs = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +180,7 @@ def upload_details(record: UploadRecord) -> str:
             record.storage_class,
             _envelope_to_json(record.envelope),
             grants_to_json(record.grants),
-            record.mode_said,
-            record.key_said,
+            record.said,
         ]
     )
 
@@ -190,7 +188,7 @@ def upload_details(record: UploadRecord) -> str:
 def upload_from_row(row: tuple[Any, ...]) -> UploadRecord:
     """An upload from `upload_id, key, initiated, domain_id, details`."""
     upload_id, key, initiated, domain_id, details = row
-    owner_id, headers, storage_class, envelope, grants, mode_said, key_said = json.loads(details)
+    owner_id, headers, storage_class, envelope, grants, said = json.loads(details)
     return UploadRecord(
         upload_id=upload_id,
         key=key,
@@ -201,6 +199,5 @@ def upload_from_row(row: tuple[Any, ...]) -> UploadRecord:
         storage_class=storage_class,
         envelope=_envelope_from_json(envelope),
         grants=grants_from_json(grants),
-        mode_said=mode_said,
-        key_said=key_said,
+        said=tuple((name, value) for name, value in said),
     )
