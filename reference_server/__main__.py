@@ -26,9 +26,12 @@ from reference_server.http_server import HttpServer
 from reference_server.provision import provision, target_file, write_private
 from reference_server.service import HONEST, Service
 from reference_server.state.store import State
+from reference_server.variants import VARIANTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from reference_server.world import Seams
 
 USAGE = 2
 _DOMAIN_ID = re.compile(r"[0-9a-z]{32}")
@@ -68,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, metavar="N", help="port to listen on (default 0: a free one)")
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep everything here (default: nothing is kept)")
-    parser.add_argument("--defect", metavar="NAME", help="be wrong in this named way")
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument("--defect", metavar="NAME", help="be wrong in this named way")
+    ways.add_argument("--variant", metavar="NAME", help="be different in this named, harmless way")
     parser.add_argument("--target-file", type=Path, metavar="OUT.toml", help="write endpoint, identities and keys here")
     parser.add_argument("--region", default="region", help="id of the region (default: region)")
     parser.add_argument("--domain-id", help="id of the owner's account, 32 characters (default: a random one)")
@@ -88,18 +93,31 @@ def _list_defects(*, as_json: bool) -> None:
         print(json.dumps(rows, indent=1))
         return
     for defect in DEFECTS.values():
-        print(f"{defect.name:32} {defect.says}")
+        print(f"{defect.name:40} {defect.says}")
+    print()
+    for variant in VARIANTS.values():
+        print(f"{variant.name:40} {variant.says} (harmless: --variant)")
 
 
 def _check(options: argparse.Namespace) -> None:
     if options.defect is not None and options.defect not in DEFECTS:
         raise StartError(f"There is no defect {options.defect!r}; --list-defects shows them.")
+    if options.variant is not None and options.variant not in VARIANTS:
+        raise StartError(f"There is no variant {options.variant!r}; --list-defects shows them.")
+    if options.defect is not None and DEFECTS[options.defect].reads is not None:
+        raise StartError(f"The defect {options.defect} exists in process only; obs-conformance defects plays it.")
     if not 0 <= options.port <= _MAX_PORT:
         raise StartError(f"--port {options.port} is not a port.")
     if options.domain_id is not None and not _DOMAIN_ID.fullmatch(options.domain_id):
         raise StartError("--domain-id is 32 characters of a-z and 0-9.")
     if not _REGION.fullmatch(options.region):
         raise StartError("--region is letters, digits and dashes.")
+
+
+def _seams(options: argparse.Namespace) -> Seams:
+    if options.variant is not None:
+        return VARIANTS[options.variant].seams()
+    return HONEST if options.defect is None else DEFECTS[options.defect].seams()
 
 
 async def _serve(options: argparse.Namespace) -> None:
@@ -113,7 +131,7 @@ async def _serve(options: argparse.Namespace) -> None:
             dice=os.urandom,
             region=options.region,
             hosts=tuple(dict.fromkeys((options.domain or options.host, options.host, "localhost"))),
-            seams=HONEST if options.defect is None else DEFECTS[options.defect].seams(),
+            seams=_seams(options),
             on_bug=_report_bug,
         )
         made = provision(service.world, domain_id=options.domain_id)

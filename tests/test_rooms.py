@@ -6,15 +6,19 @@ import pytest
 from commands import ROOT
 
 ROOMS = ("conformance", "reference_server", "reports")
-SEES_SEVERAL = {"conformance/cli.py", "conformance/selftest.py"}
+SEES_SEVERAL = {f"conformance/{name}.py" for name in ("cli", "selftest", "detection", "over_http", "defects_command")}
 FLOORS = {
     "conformance": [
         {"__init__", "vocabulary"},
         {"signing", "placeholders", "requirements", "verdict", "world", "journal"},
         {"judge", "target", "wire", "recording", "casefile"},
+        {"proofs"},
         {"explain", "play", "transport", "results", "bundled", "vectors"},
         {"campaign"},
         {"selftest"},
+        {"detection"},
+        {"matrix", "over_http"},
+        {"defects_command"},
         {"cli", "pytest_plugin"},
         {"__main__"},
     ],
