@@ -45,6 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list_defects:
         _list_defects(as_json=options.json)
         return 0
+    if options.list_variants:
+        for variant in VARIANTS.values():
+            print(f"{variant.name:40} {variant.says}")
+        return 0
     try:
         _check(options)
         asyncio.run(_serve(options))
@@ -80,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--domain", help="base host name for virtual-host style (default: the address)")
     parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
     parser.add_argument("--list-defects", action="store_true", help="list the named wrong servers")
+    parser.add_argument("--list-variants", action="store_true", help="list the named harmless servers")
     parser.add_argument("--json", action="store_true", help="with --list-defects: as JSON")
     return parser
 
@@ -94,16 +99,13 @@ def _list_defects(*, as_json: bool) -> None:
         return
     for defect in DEFECTS.values():
         print(f"{defect.name:40} {defect.says}")
-    print()
-    for variant in VARIANTS.values():
-        print(f"{variant.name:40} {variant.says} (harmless: --variant)")
 
 
 def _check(options: argparse.Namespace) -> None:
     if options.defect is not None and options.defect not in DEFECTS:
         raise StartError(f"There is no defect {options.defect!r}; --list-defects shows them.")
     if options.variant is not None and options.variant not in VARIANTS:
-        raise StartError(f"There is no variant {options.variant!r}; --list-defects shows them.")
+        raise StartError(f"There is no variant {options.variant!r}; --list-variants shows them.")
     if options.defect is not None and DEFECTS[options.defect].reads is not None:
         raise StartError(f"The defect {options.defect} exists in process only; obs-conformance defects plays it.")
     if not 0 <= options.port <= _MAX_PORT:
