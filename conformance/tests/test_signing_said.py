@@ -52,8 +52,8 @@ def test_signature_is_over_utf8():
 
 
 def test_parameters_for_the_wire():
-    query = [("a b", None), ("c/", "d&e=~"), ("f", "")]
-    assert signing.encode_query(query) == "a%20b&c%2F=d%26e%3D~&f="
+    query = [("a b/", None), ("c/", "d&e=~/"), ("f", "")]
+    assert signing.encode_query(query) == "a%20b%2F&c%2F=d%26e%3D~%2F&f="
     assert signing.encode_path("a/b c+-_.~") == "a/b%20c%2B-_.~"
 
 
