@@ -15,7 +15,9 @@ from conformance.over_http import disagreements
 from conformance.proofs import PROOFS, Proof
 from conformance.selftest import play_in_process
 from reference_server.defects import DEFECTS
-from reference_server.encryption import PLAIN
+from reference_server.encryption import PLAIN, Wish
+from reference_server.errors import ObsError
+from reference_server.misread import the_owner
 from reference_server.service import HONEST
 from reference_server.variants import VARIANTS
 from reports.matrix import matrix_text, read_matrix, write_matrix
@@ -169,16 +171,23 @@ def statuses(wanted):
 def accepts_all_and_stores_plain():
     """Trusts everybody, allows everything, checks nothing, echoes what was asked for, stores it plain."""
 
-    def decide(occasion, wish, default, keyring, caller):
-        try:
-            return HONEST.decide(occasion, wish, default, keyring, caller)
-        except Exception:  # noqa: BLE001 - nothing is refused here
-            return PLAIN
+    def or_else(function, otherwise):
+        def answer(*arguments):
+            try:
+                return function(*arguments)
+            except ObsError:
+                return otherwise(*arguments)
 
+        return answer
+
+    trusting = DEFECTS["signature-not-checked"].seams().authenticate
     return replace(
-        DEFECTS["signature-not-checked"].seams(),
+        HONEST,
+        authenticate=or_else(trusting, lambda _head, _address, _query, directory, _now: the_owner(directory)),
         authorize=lambda *_: None,
-        decide=decide,
+        wish_of_request=or_else(HONEST.wish_of_request, lambda *_: Wish()),
+        wish_of_form=or_else(HONEST.wish_of_form, lambda *_: Wish()),
+        decide=or_else(HONEST.decide, lambda *_: PLAIN),
         lock=lambda *_: None,
         check_form=lambda *_: None,
         verify_form=DEFECTS["form-signature-not-checked"].seams().verify_form,
