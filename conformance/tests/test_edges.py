@@ -95,7 +95,8 @@ def test_selection_by_id_area_and_clause():
         for text in ("sample-003", "ssekms-s65", "samples")
     }
     assert ids["sample-003"] == ["KMS-SAMPLE-003"]
-    assert ids["ssekms-s65"] == ["KMS-SAMPLE-006"]
+    assert ids["ssekms-s65"] == [case.id for case in library.cases if "SSEKMS-S65" in case.clauses()]
+    assert "KMS-SAMPLE-006" in ids["ssekms-s65"]
     assert ids["samples"] == [case.id for case in library.cases if case.area == "samples"]
 
 
@@ -178,11 +179,12 @@ def test_no_prose_of_the_page_is_in_the_library():
             assert not {fingerprint(section, text) for section in sections} & claimed
 
 
-def test_every_clause_of_the_profile_is_exercised_by_a_case():
+def test_every_observable_clause_of_the_profile_is_exercised_by_a_case():
     library = load_library()
     exercised = {clause for case in library.cases for clause in case.clauses()}
     for profile in library.profiles.values():
-        assert set(profile.clauses) <= exercised
+        idle = set(profile.clauses) - exercised
+        assert {library.requirements[clause].observable for clause in idle} <= {"no"}
 
 
 def test_package_data_is_where_the_loader_looks():
