@@ -7,6 +7,7 @@ and nothing else. Does not know what it keeps.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import hashlib
 import os
@@ -14,6 +15,7 @@ import pickle
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -59,8 +61,19 @@ def store(root: Path, wanted: bytes, value: object) -> None:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, beside = tempfile.mkstemp(dir=file.parent)
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(wanted + pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
+            stream.write(wanted)
+            _Pickler(stream, pickle.HIGHEST_PROTOCOL).dump(value)
         Path(beside).replace(file)
+
+
+class _Pickler(pickle.Pickler):
+    """Dataclasses as a call of their class, which loads in a third of the time of their own state protocol."""
+
+    def reducer_override(self, value: object) -> Any:  # noqa: ANN401 - as pickle defines it
+        """The class and its arguments, for an instance of a dataclass; anything else as usual."""
+        if isinstance(value, type) or not dataclasses.is_dataclass(value):
+            return NotImplemented
+        return type(value), tuple(getattr(value, field.name) for field in dataclasses.fields(value))
 
 
 def _file(root: Path) -> Path:

@@ -100,14 +100,26 @@ def test_selection_by_id_area_and_clause():
     assert ids["samples"] == [case.id for case in library.cases if case.area == "samples"]
 
 
-SECRET = "s3cr3t/+key with=odd chars"
+SECRETS = ("s3cr3t/+key with=odd chars", 'quo"ted\\and\ttabbed', "gehe\u00efm-\u79d8")
 
 
-@pytest.mark.parametrize("spelling", [SECRET, quote(SECRET, safe=""), base64.b64encode(SECRET.encode()).decode()])
-def test_secret_is_redacted_however_it_is_spelled(spelling):
-    value = Redactor([SECRET]).value({"a": [f"x {spelling} y"], "n": 1})
-    assert spelling not in json.dumps(value)
-    assert value["a"][0] == "x " + "*" * len(spelling) + " y"
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize(
+    "spell",
+    [
+        str,
+        lambda secret: secret.encode().decode("latin-1"),
+        lambda secret: quote(secret, safe=""),
+        lambda secret: base64.b64encode(secret.encode()).decode(),
+    ],
+    ids=["plain", "as received", "percent", "base64"],
+)
+def test_secret_is_redacted_from_a_json_line_however_it_is_spelled(secret, spell):
+    line = Redactor([secret]).text(json.dumps({"a": [f"x {spell(secret)} y"], "n": 1}))
+    value = json.loads(line)
+    assert spell(secret) not in value["a"][0]
+    assert value["a"][0].strip("*").startswith("x ")
+    assert set(value["a"][0][2:-2]) == {"*"}
     assert value["n"] == 1
 
 
