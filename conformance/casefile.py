@@ -129,8 +129,9 @@ def _build(root: Path, sources: list[tuple[Path, str]]) -> Library:
 def _kind_of(relative: Path) -> str | None:
     if relative.name in {"shapes.yaml", "errata.yaml"}:
         return relative.stem
-    folder = relative.parts[0]
-    return {"requirements": "requirements", "profiles": "profiles", "signing": None}.get(folder, "cases")
+    first = relative.parts[0]
+    kinds = {"requirements": "requirements", "profiles": "profiles", "signing": None, "passive.yaml": None}
+    return kinds.get(first, "cases")
 
 
 def _schema_problems(root: Path, files: Mapping[str, list[Document]]) -> list[str]:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conformance import __version__, verdict
+from conformance import __version__, exploring, verdict
 from conformance.casefile import load_library
 from conformance.vocabulary import CaseError, TargetError
 
@@ -57,9 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"obs-conformance {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="play the cases; without a target against the bundled reference server")
-    where = run.add_mutually_exclusive_group()
-    where.add_argument("--target", type=Path, metavar="FILE.toml", help="target file")
-    where.add_argument("--endpoint", metavar="URL", help="endpoint alone; credentials from the environment")
+    _add_target_options(run)
     run.add_argument("--profile", metavar="NAME", help="profile to judge by (default: the target file's)")
     run.add_argument(
         "--select",
@@ -100,7 +98,26 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("results", type=Path, metavar="RESULTS.jsonl")
     report.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: beside the results)")
     report.set_defaults(command=_report)
+    exploring.add_commands(commands, _add_target_options)
+    for name, explore in (("probe", _probe), ("shell", _shell), ("client", exploring.run_client)):
+        commands.choices[name].set_defaults(command=explore)
     return parser
+
+
+def _add_target_options(parser: argparse.ArgumentParser) -> None:
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--target", type=Path, metavar="FILE.toml", help="target file")
+    where.add_argument("--endpoint", metavar="URL", help="endpoint alone; credentials from the environment")
+
+
+def _probe(options: argparse.Namespace) -> int:
+    with _target(options) as target:
+        return exploring.run_probe(options, target)
+
+
+def _shell(options: argparse.Namespace) -> int:
+    with _target(options) as target:
+        return exploring.run_shell(target)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -232,16 +249,18 @@ def _list(_: argparse.Namespace) -> int:
 
 
 def _check(_: argparse.Namespace) -> int:
+    from conformance.passive import load_rules
     from conformance.vectors import judge_vector, load_vectors
 
     library = load_library()
+    rules = load_rules(library)
     problems = list(_orphans(library))
     vectors = load_vectors()
     problems += [line for vector in vectors["vectors"] for line in judge_vector(vector, vectors["secret_key"])]
     if problems:
         raise CaseError("\n".join(problems))
     counts = f"{len(library.cases)} cases, {len(library.requirements)} clauses, {len(library.profiles)} profiles"
-    print(f"{counts}, {len(vectors['vectors'])} signing vectors: sound")
+    print(f"{counts}, {len(vectors['vectors'])} signing vectors, {len(rules)} passive rules: sound")
     return 0
 
 

@@ -1,0 +1,263 @@
+"""The commands of an explorer: one request, a shell of requests, and what a recording shows.
+
+Front end: reads words, prints, remembers a history. What a request is and how it is judged lies in ``probe``,
+``passive`` and ``heard``, which are imported when a command needs them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from conformance.casefile import load_library
+from conformance.vocabulary import CaseError, TargetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from conformance.probe import Probe, ProbeSession
+    from conformance.vocabulary import Target
+
+METHODS = ("PUT", "GET", "HEAD", "POST", "DELETE")
+_HEADERS = (
+    "x-obs-server-side-encryption:",
+    "x-obs-server-side-encryption-kms-key-id:",
+    "x-obs-copy-source:",
+    "x-obs-metadata-directive:",
+    "Content-Type:",
+    "Content-MD5:",
+    "Expect:",
+    "Range:",
+)
+_SHELL_HELP = """\
+  PUT {bucket}/{object} -H 'x-obs-server-side-encryption: kms' --size 5242      send a request (options as of probe)
+  ... --keep key='header x-obs-server-side-encryption-kms-key-id'               keep a part of the answer as {key}
+  values            what {placeholders} stand for
+  explain ID        a clause or case in English
+  write FILE.yaml   all requests so far as a case file; obs-conformance run --cases plays it
+  help, quit"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains instead of leaving."""
+
+    def error(self, message: str) -> NoReturn:
+        from conformance.probe import ProbeError
+
+        raise ProbeError(message)
+
+
+def add_probe_words(parser: argparse.ArgumentParser) -> None:
+    """The words that describe one request, the same on the command line and in the shell."""
+    parser.add_argument("method", choices=METHODS, metavar="METHOD", help=", ".join(METHODS))
+    parser.add_argument("place", metavar="PLACE", help="{bucket} or {bucket}/{object}; any object name will do")
+    parser.add_argument("-H", dest="headers", action="append", default=[], metavar="LINE", help="header line, as sent")
+    parser.add_argument("-q", dest="query", action="append", default=[], metavar="NAME=VALUE", help="query parameter")
+    body = parser.add_mutually_exclusive_group()
+    body.add_argument("--size", type=int, metavar="N", help="a body of N bytes")
+    body.add_argument("--text", metavar="TEXT", help="a body of this text")
+    parser.add_argument("--sign", choices=("header", "url", "none"), default="header", help="how it is authorized")
+    parser.add_argument("--as", dest="identity", default="owner", metavar="NAME", help="identity of the target file")
+    parser.add_argument("--omit", action="append", default=[], metavar="NAME", help="leave out a standard header line")
+    parser.add_argument("--keep", action="append", default=[], metavar="NAME=PART", help="keep a part of the answer")
+
+
+def parse_probe(line: str) -> argparse.Namespace:
+    """A probe as typed.
+
+    :raises ProbeError: what is wrong with it.
+    """
+    from conformance.probe import ProbeError
+
+    parser = _Parser(prog="", add_help=False)
+    add_probe_words(parser)
+    try:
+        return parser.parse_args(shlex.split(line))
+    except ValueError as error:
+        raise ProbeError(f"{error}; close every quote") from error
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], target: Callable[..., None]) -> None:
+    """The parsers of ``probe``, ``shell`` and ``client``.
+
+    :param target: adds the options that choose a target.
+    """
+    probe = commands.add_parser("probe", help="send one request and see which clauses it and its answer bear on")
+    target(probe)
+    add_probe_words(probe)
+    probe.add_argument("--save", type=Path, metavar="FILE.yaml", help="write the request as a case file")
+    shell = commands.add_parser("shell", help="probes one after the other, with history and completion")
+    target(shell)
+    client = commands.add_parser("client", help="which request-side clauses does the client of a recording respect?")
+    client.add_argument("recording", type=Path, metavar="RECORDING", help="HAR file, or one HAR entry a line")
+    client.add_argument("--side", choices=("request", "answer", "both"), default="request", help="what is judged")
+    client.add_argument("--host", metavar="NAME", help="host name of the endpoint; other hosts are left out")
+    client.add_argument("--json", action="store_true", help="as JSON")
+
+
+@contextlib.contextmanager
+def _session(target: Target) -> Iterator[ProbeSession]:
+    """A bucket on the target for as long as it is needed.
+
+    :raises TargetError: it cannot be made.
+    """
+    from conformance.campaign import Campaign, Plan
+    from conformance.journal import Journal
+    from conformance.passive import load_rules
+    from conformance.probe import ProbeSession
+    from conformance.transport import open_transport
+    from conformance.world import World
+
+    library = load_library()
+    world = World.from_seed()
+    journal_file = Path(f"obs-conformance-{world.run}.journal.jsonl")
+    journal, transport = Journal(journal_file, target.endpoint), open_transport(target)
+    plan = Plan(library.profiles[target.profile], (), ())
+    campaign = Campaign(plan, library, target, world, journal, transport=transport)
+    try:
+        campaign.prepare()
+        if campaign.refused is not None:
+            raise TargetError(campaign.refused[1])
+        yield ProbeSession(campaign, library, load_rules(library))
+    finally:
+        left = campaign.clean_up().left
+        journal.close()
+        transport.close()
+        if left:
+            print(f"left behind on the target: {', '.join(left)} (see {journal_file})", file=sys.stderr)
+        else:
+            journal_file.unlink()
+
+
+def run_probe(options: argparse.Namespace, target: Target) -> int:
+    """Send one request; 1 if a must is broken, 3 if no answer came."""
+    from conformance.probe import ProbeError, case_text
+
+    with _session(target) as session:
+        try:
+            probe = session.send(options)
+        except ProbeError as error:
+            raise CaseError(f"probe: {error}") from error
+        _show(probe, session)
+        print(f"again: {_command(options)}")
+        if options.save is not None and probe.exchange.response is not None:
+            _write(options.save, case_text([probe], f"A {options.method} probe of {options.place}"))
+        if probe.exchange.response is None:
+            return 3
+        return int(any(not finding.held and finding.level == "must" for finding in probe.findings))
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The probe as one types it again."""
+    words = ["obs-conformance", "probe", options.method, options.place]
+    for flag, values in (("-H", options.headers), ("-q", options.query), ("--omit", options.omit)):
+        words += [word for value in values for word in (flag, value)]
+    words += ["--size", str(options.size)] if options.size is not None else []
+    words += ["--text", options.text] if options.text is not None else []
+    words += ["--sign", options.sign] if options.sign != "header" else []
+    words += ["--as", options.identity] if options.identity != "owner" else []
+    words += ["--target", str(options.target)] if options.target is not None else []
+    words += ["--endpoint", options.endpoint] if options.endpoint is not None else []
+    return shlex.join(words)
+
+
+def _show(probe: Probe, session: ProbeSession) -> None:
+    from conformance.annotate import annotated
+
+    for line in annotated(probe.exchange, probe.findings):
+        print(session.redact(line))
+    held = sum(finding.held for finding in probe.findings)
+    print(f"{held} expectations hold, {len(probe.findings) - held} do not; {probe.exchange.ms:.1f} ms")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise CaseError(f"{path}: cannot be written: {error.strerror}") from error
+    print(f"saved: {path}; play it with obs-conformance run --cases {path}")
+
+
+def run_shell(target: Target) -> int:
+    """Read and do one line after the other until quit or the end of input."""
+    with _session(target) as session:
+        print(f"{target.name}, bucket {session.values['bucket']}; help shows what can be typed")
+        for line in _typed(session):
+            if line.strip() in {"quit", "exit"}:
+                break
+            try:
+                _do(line.strip(), session)
+            except (CaseError, TargetError) as error:
+                print(error)
+    return 0
+
+
+def _do(line: str, session: ProbeSession) -> None:
+    from conformance.probe import ProbeError, case_text
+
+    word, _, rest = line.partition(" ")
+    simple: dict[str, Callable[[], None]] = {
+        "": lambda: None,
+        "help": lambda: print(_SHELL_HELP),
+        "values": lambda: print("\n".join(f"  {{{name}}}  {value}" for name, value in sorted(session.values.items()))),
+        "explain": lambda: print(session.explain(rest.strip())),
+        "write": lambda: _write(Path(rest.strip()), case_text(session.probes, "What a session of probes did")),
+    }
+    try:
+        if word in simple:
+            simple[word]()
+        elif word in METHODS:
+            _show(session.send(parse_probe(line)), session)
+        else:
+            print(f"{word!r} is no command; help shows what there is")
+    except ProbeError as error:
+        print(error)
+
+
+def _typed(session: ProbeSession) -> Iterator[str]:
+    """Lines from a terminal with history and completion, or from whatever standard input is."""
+    if not sys.stdin.isatty():
+        yield from (line.rstrip("\n") for line in sys.stdin)
+        return
+    import platformdirs
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.completion import WordCompleter
+    from prompt_toolkit.history import FileHistory
+
+    folder = platformdirs.user_state_path("obs-conformance", appauthor=False, ensure_exists=True)
+
+    def words() -> list[str]:
+        places = [f"{{{name}}}" for name in session.values if not name.startswith("shape.")]
+        options = ["-H", "-q", "--size", "--text", "--sign", "--as", "--omit", "--keep"]
+        return [*METHODS, "help", "values", "explain", "write", "quit", *options, *_HEADERS, *places, "{object}"]
+
+    prompt: PromptSession[str] = PromptSession(
+        history=FileHistory(str(folder / "shell-history")),
+        completer=WordCompleter(words, WORD=True),
+        complete_while_typing=False,
+    )
+    while True:
+        try:
+            yield prompt.prompt("obs> ")
+        except KeyboardInterrupt:
+            continue
+        except EOFError:
+            return
+
+
+def run_client(options: argparse.Namespace) -> int:
+    """Judge a recording by the passive rules; 1 if a must is broken, 3 if there was nothing to judge."""
+    from conformance.heard import hear
+    from conformance.passive import load_rules
+    from conformance.recordings import read_recording
+
+    library = load_library()
+    side = None if options.side == "both" else options.side
+    heard = hear(load_rules(library), library.shapes, read_recording(options.recording, options.host), side)
+    print(json.dumps(heard.document(), indent=1) if options.json else "\n".join(heard.lines()))
+    return heard.exit_code()
