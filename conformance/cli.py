@@ -289,15 +289,16 @@ def _defects(options: argparse.Namespace) -> int:
     results = []
     for result in judge_defects(LIBRARY_ROOT, options.names or list(DEFECTS), max(1, options.jobs)):
         results.append(result)
-        seen = f"killed by {len(result.killers)}" if result.killed else f"survived, noticed by {len(result.noticed)}"
+        reason = result.survives or f"noticed by {len(result.noticed)}"
+        seen = f"killed by {len(result.killers)}" if result.killed else f"survived, {reason}"
         print(f"{result.name:40} {seen}", flush=True)
     if options.json is not None:
         options.json.write_text(
             json.dumps([dataclasses.asdict(result) for result in results], indent=1) + "\n", "utf-8"
         )
-    survived = [result.name for result in results if not result.killed]
-    print(f"{len(results) - len(survived)} of {len(results)} defects killed by a case that cites a clause they break")
-    return 1 if survived else 0
+    killed = sum(result.killed for result in results)
+    print(f"{killed} of {len(results)} defects killed by a case that cites a clause they break")
+    return 0 if all(result.as_planned for result in results) else 1
 
 
 def _explain(options: argparse.Namespace) -> int:

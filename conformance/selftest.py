@@ -125,7 +125,7 @@ class DefectResult:
     """What the library saw of one planted defect.
 
     ``killers`` are cases with a broken expectation that cites a clause the defect breaks; ``noticed`` are all cases
-    that failed or warned.
+    that failed or warned; ``survives`` is why nobody could honestly condemn this defect, empty for nearly all.
     """
 
     name: str
@@ -134,11 +134,17 @@ class DefectResult:
     realism: str
     killers: tuple[str, ...]
     noticed: tuple[str, ...]
+    survives: str = ""
 
     @property
     def killed(self) -> bool:
         """Whether a case that cites a broken clause caught it."""
         return bool(self.killers)
+
+    @property
+    def as_planned(self) -> bool:
+        """Whether it was killed, or was not and says why; a reason that has become untrue counts against it."""
+        return self.killed is not bool(self.survives)
 
 
 def judge_defect(library: Library, name: str) -> DefectResult:
@@ -148,9 +154,8 @@ def judge_defect(library: Library, name: str) -> DefectResult:
     noticed = tuple(result for result in results if result.rung in {"fail", "warn"})
     broken = frozenset(defect.breaks)
     killers = tuple(result.case.id for result in noticed if broken & _broken_clauses(result))
-    return DefectResult(
-        name, defect.says, defect.breaks, defect.realism, killers, tuple(result.case.id for result in noticed)
-    )
+    seen = tuple(result.case.id for result in noticed)
+    return DefectResult(name, defect.says, defect.breaks, defect.realism, killers, seen, defect.survives)
 
 
 def _broken_clauses(result: CaseResult) -> frozenset[str]:
