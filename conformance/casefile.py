@@ -6,6 +6,7 @@ names file, line, column, rule and remedy. Does not know YAML (``strictyaml``) n
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import hashlib
 import json
@@ -124,6 +125,28 @@ def _build(root: Path, sources: list[tuple[Path, str]]) -> Library:
         errata=errata,
         pages={document.value["page"]: document.value["title"] for document in files["requirements"]},
     )
+
+
+def with_cases_of(library: Library, path: Path) -> Library:
+    """The library with the cases of one file in place of its own.
+
+    :raises CaseError: the file cannot be read, or as ``load_library`` does.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CaseError(f"{path}: cannot be read: {error}; give a case file in YAML") from error
+    from conformance.strictyaml import SchemaCheck, parse_fast
+
+    document = parse_fast(text, str(path.resolve()))
+    problems = list(SchemaCheck(LIBRARY_ROOT / "case.schema.json").errors(document))
+    if problems:
+        raise CaseError("\n".join(problems))
+    cases = _cases([document], library.requirements, library.shapes, problems)
+    if problems:
+        raise CaseError("\n".join(problems))
+    digest = hashlib.sha256(f"{library.digest}\0{text}".encode()).hexdigest()
+    return dataclasses.replace(library, cases=cases, digest=digest)
 
 
 def _kind_of(relative: Path) -> str | None:

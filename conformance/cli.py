@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conformance import __version__, exploring, verdict
-from conformance.casefile import load_library
+from conformance.casefile import load_library, with_cases_of
 from conformance.vocabulary import CaseError, TargetError
 
 if TYPE_CHECKING:
@@ -69,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--jobs", type=int, metavar="N", help="cases at a time (default: the target file's limit, 8)")
     run.add_argument("--seed", type=int, metavar="N", help="seed of generated names")
     run.add_argument("--strict", action="store_true", help="a broken SHOULD fails the target too")
+    run.add_argument(
+        "--cases", type=Path, metavar="FILE.yaml", help="play this case file instead of the library's cases"
+    )
     run.add_argument("--out", type=Path, metavar="DIR", help="folder for results.jsonl, report.html, junit.xml")
     run.set_defaults(command=_run)
     for name, command, text in (
@@ -126,7 +129,7 @@ def _run(options: argparse.Namespace) -> int:
     from conformance.transport import open_transport
     from conformance.world import World
 
-    library = load_library()
+    library = load_library() if options.cases is None else with_cases_of(load_library(), options.cases)
     if options.jobs is not None and options.jobs < 1:
         raise UsageError(f"--jobs {options.jobs}: at least one case plays at a time")
     with _target(options) as target:
