@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from conformance.explain import explain_case, explain_clause
 from conformance.judge import View, select
-from conformance.passive import Traffic, judge_traffic
+from conformance.passive import KEY_ID, Traffic, judge_traffic
 from conformance.placeholders import UnknownPlaceholderError, fill, names_in
 from conformance.play import Scene, assemble, body_bytes
 from conformance.results import Redactor
@@ -21,12 +21,12 @@ from conformance.vocabulary import BodySpec, RequestTemplate
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from conformance.campaign import Campaign
     from conformance.casefile import Library
     from conformance.passive import Rule
-    from conformance.vocabulary import Exchange, Finding
+    from conformance.vocabulary import Check, Exchange, Finding
 
 OBJECT = "{fresh}/object"
 
@@ -221,24 +221,35 @@ def _checks(probe: Probe, number: int) -> Iterator[dict[str, object]]:
     applied = {rule.id: rule for rule, _ in probe.judged if rule.side == "answer"}
     for rule in applied.values():
         for check in rule.expect:
-            wanted = check.wanted
-            if isinstance(wanted, str) and "{asked_key}" in wanted:
-                wanted = wanted.replace("{asked_key}", _asked_key(probe.template))
+            word, wanted = _in_a_case(check, probe)
             said: dict[str, object] = {"cites": list(check.cites), "level": check.level}
             if check.word == "body_empty":
                 yield {"body": {"empty": True}, **said}
             elif check.word == "status":
                 yield {"status": wanted, **said}
-            elif check.word != "not_md5_of" or probe.template.body is not None:
+            elif word != "not_md5_of" or probe.template.body is not None:
                 kind, _, name = check.subject.partition(" ")
-                yield {kind: name, check.word: f"body{number}" if check.word == "not_md5_of" else wanted, **said}
+                yield {kind: name, word: f"body{number}" if word == "not_md5_of" else wanted, **said}
     for _, selector in probe.keep:
         kind, _, name = selector.partition(" ")
         if name:
             yield {kind: name, "present": True, "cites": list(_some_cites(probe)), "level": "observe"}
 
 
-def _asked_key(template: RequestTemplate) -> str:
-    lines = (line.partition(":") for line in template.headers)
-    named = (value.strip() for name, _, value in lines if name.strip().lower().endswith("kms-key-id"))
-    return next(named, "").rpartition("/")[2]
+def _in_a_case(check: Check, probe: Probe) -> tuple[str, object]:
+    """Relation and wanted value of a rule's expectation, in which the key asked for is spelled as the probe did.
+
+    A placeholder that stands for a long form has no bare id to name; what it stands for comes back as it is (S-61).
+    """
+    if not (isinstance(check.wanted, str) and "{asked_key}" in check.wanted):
+        return check.word, check.wanted
+    typed = next(_values(probe.template.headers, KEY_ID), "")
+    sent = next(_values(probe.exchange.request.head.decode("latin-1").split("\r\n"), KEY_ID), "")
+    if "/" in sent and "/" not in typed:
+        return "equals", typed
+    return check.word, check.wanted.replace("{asked_key}", typed.rpartition("/")[2])
+
+
+def _values(lines: Iterable[str], wanted: str) -> Iterator[str]:
+    pairs = (line.partition(":") for line in lines)
+    return (value.strip() for name, _, value in pairs if name.strip().lower() == wanted)
