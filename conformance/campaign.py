@@ -6,6 +6,7 @@ and removes them with single deletes whose failure never changes a verdict. Judg
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -110,7 +111,7 @@ class Campaign:
         self.bucket = f"obsc-{world.run}"
         self.refused: tuple[Rung, str] | None = None
         """Why nothing can be played, once ``prepare`` has found out."""
-        self._numbers = {case.id: number for number, case in enumerate(plan.cases)}
+        self._number = itertools.count(1)
         self._own_buckets = threading.Semaphore(target.own_buckets)
 
     def prepare(self) -> None:
@@ -159,7 +160,7 @@ class Campaign:
     def _play_in_its_bucket(self, case: Case) -> tuple[Rung, str, Played]:
         """Play a case in a bucket of its own, at most a few of which exist at a time (accounts have quotas)."""
         with self._own_buckets:
-            bucket = f"{self.bucket}-{self._numbers[case.id]}"
+            bucket = f"{self.bucket}-{next(self._number)}"
             refused = self._create(bucket, "the case's own bucket")
             try:
                 return (*refused, Played((), (), ())) if refused else self._graded(case, bucket)

@@ -153,7 +153,13 @@ def _kind_of(relative: Path) -> str | None:
     if relative.name in {"shapes.yaml", "errata.yaml"}:
         return relative.stem
     first = relative.parts[0]
-    kinds = {"requirements": "requirements", "profiles": "profiles", "signing": None, "passive.yaml": None}
+    kinds = {
+        "requirements": "requirements",
+        "profiles": "profiles",
+        "signing": None,
+        "passive.yaml": None,
+        "properties.yaml": None,
+    }
     return kinds.get(first, "cases")
 
 

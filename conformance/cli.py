@@ -102,7 +102,12 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: beside the results)")
     report.set_defaults(command=_report)
     exploring.add_commands(commands, _add_target_options)
-    for name, explore in (("probe", _probe), ("shell", _shell), ("client", exploring.run_client)):
+    for name, explore in (
+        ("probe", _probe),
+        ("shell", _shell),
+        ("explore", _explore),
+        ("client", exploring.run_client),
+    ):
         commands.choices[name].set_defaults(command=explore)
     return parser
 
@@ -116,6 +121,25 @@ def _add_target_options(parser: argparse.ArgumentParser) -> None:
 def _probe(options: argparse.Namespace) -> int:
     with _target(options) as target:
         return exploring.run_probe(options, target)
+
+
+def _explore(options: argparse.Namespace) -> int:
+    from conformance.selftest import campaign_in_process
+    from conformance.world import World
+    from reference_server.defects import DEFECTS
+    from reference_server.service import HONEST
+
+    seed = World.from_seed(options.seed).seed
+    if options.target is not None or options.endpoint is not None:
+        if options.defect is not None:
+            raise UsageError("--defect is for the server in process; start obs-reference-server --defect instead")
+        with _target(options) as target, exploring.over_http(target, seed, options.rate or 50.0) as campaign:
+            return exploring.run_explore(options, campaign, seed)
+    if options.defect is not None and options.defect not in DEFECTS:
+        raise UsageError(f"no defect named {options.defect}; obs-reference-server --list-defects shows them")
+    seams = HONEST if options.defect is None else DEFECTS[options.defect].seams()
+    with campaign_in_process(load_library(), seams, seed) as campaign:
+        return exploring.run_explore(options, campaign, seed)
 
 
 def _shell(options: argparse.Namespace) -> int:

@@ -20,8 +20,15 @@ from conformance.vocabulary import CaseError, TargetError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from hypothesis.database import ExampleDatabase
+
+    from conformance.campaign import Campaign
+    from conformance.casefile import Library
+    from conformance.explore.search import Source
     from conformance.probe import Probe, ProbeSession
+    from conformance.transport import Transport
     from conformance.vocabulary import Target
+    from conformance.world import World
 
 METHODS = ("PUT", "GET", "HEAD", "POST", "DELETE")
 _HEADERS = (
@@ -93,6 +100,19 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     probe.add_argument("--save", type=Path, metavar="FILE.yaml", help="write the request as a case file")
     shell = commands.add_parser("shell", help="probes one after the other, with history and completion")
     target(shell)
+    explore = commands.add_parser("explore", help="draw requests nobody wrote down; without a target in process")
+    target(explore)
+    explore.add_argument("--defect", metavar="NAME", help="in process: against this planted defect")
+    explore.add_argument("--seconds", type=float, default=30.0, metavar="S", help="how long (default: 30)")
+    explore.add_argument("--requests", type=int, metavar="N", help="at most about so many requests")
+    explore.add_argument("--rate", type=float, metavar="R", help="requests a second, over HTTP (default: 50)")
+    explore.add_argument("--seed", type=int, metavar="N", help="seed of everything drawn")
+    explore.add_argument("--only", action="append", default=[], metavar="NAME", help="sequences, or a property's id")
+    explore.add_argument("--stop-after", type=int, metavar="N", help="end after so many causes")
+    explore.add_argument(
+        "--database", metavar="PLACE", help="folder, or redis://HOST, that keeps examples for the next"
+    )
+    explore.add_argument("--out", type=Path, metavar="DIR", help="folder for the cases that were found")
     client = commands.add_parser("client", help="which request-side clauses does the client of a recording respect?")
     client.add_argument("recording", type=Path, metavar="RECORDING", help="HAR file, or one HAR entry a line")
     client.add_argument("--side", choices=("request", "answer", "both"), default="request", help="what is judged")
@@ -102,28 +122,47 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
 
 @contextlib.contextmanager
 def _session(target: Target) -> Iterator[ProbeSession]:
-    """A bucket on the target for as long as it is needed.
-
-    :raises TargetError: it cannot be made.
-    """
-    from conformance.campaign import Campaign, Plan
-    from conformance.journal import Journal
+    """Probes in a bucket on the target for as long as they go on."""
     from conformance.passive import load_rules
     from conformance.probe import ProbeSession
     from conformance.transport import open_transport
     from conformance.world import World
 
     library = load_library()
-    world = World.from_seed()
+    with _campaign(library, target, World.from_seed(), open_transport(target)) as campaign:
+        yield ProbeSession(campaign, library, load_rules(library))
+
+
+@contextlib.contextmanager
+def over_http(target: Target, seed: int, rate: float) -> Iterator[Campaign]:
+    """A campaign without cases of its own against a target, for whoever plays cases one by one.
+
+    :raises TargetError: its bucket cannot be made.
+    """
+    from conformance.polite import PoliteTransport
+    from conformance.transport import open_transport
+    from conformance.world import World
+
+    library = load_library()
+    with _campaign(library, target, World.from_seed(seed), PoliteTransport(open_transport(target), rate)) as campaign:
+        yield campaign
+
+
+@contextlib.contextmanager
+def _campaign(library: Library, target: Target, world: World, transport: Transport) -> Iterator[Campaign]:
+    """A bucket on the target for as long as it is needed, and a journal until nothing is left there."""
+    from conformance.campaign import Campaign, Plan
+    from conformance.journal import Journal
+
     journal_file = Path(f"obs-conformance-{world.run}.journal.jsonl")
-    journal, transport = Journal(journal_file, target.endpoint), open_transport(target)
+    journal = Journal(journal_file, target.endpoint)
     plan = Plan(library.profiles[target.profile], (), ())
     campaign = Campaign(plan, library, target, world, journal, transport=transport)
     try:
         campaign.prepare()
         if campaign.refused is not None:
             raise TargetError(campaign.refused[1])
-        yield ProbeSession(campaign, library, load_rules(library))
+        yield campaign
     finally:
         left = campaign.clean_up().left
         journal.close()
@@ -132,6 +171,75 @@ def _session(target: Target) -> Iterator[ProbeSession]:
             print(f"left behind on the target: {', '.join(left)} (see {journal_file})", file=sys.stderr)
         else:
             journal_file.unlink()
+
+
+def run_explore(options: argparse.Namespace, campaign: Campaign, seed: int) -> int:
+    """Search until the budget is spent; 1 if something differs, 3 if nothing could be played."""
+    from conformance.explore.casewriter import case_yaml
+    from conformance.explore.search import Different, Search, explore
+
+    library = load_library()
+    database = _database(options.database)
+    folder = options.out or Path("conformance-results") / f"explore-{campaign.world.run}"
+    print(f"exploring {campaign.target.name} for {options.seconds:g} s, seed {seed}", flush=True)
+    results = explore(
+        campaign.play_case,
+        _sources(library, options.only),
+        first_seed=seed,
+        seconds=options.seconds,
+        steps=options.requests,
+        database=database,
+        stop_after=options.stop_after,
+    )
+    found: list[Different] = []
+    tally = Search(seed)
+    with contextlib.suppress(KeyboardInterrupt):
+        for result in results:
+            if isinstance(result, Search):
+                tally = result
+                continue
+            found.append(result)
+            file = folder / f"finding-{len(found)}.yaml"
+            again = "" if result.stable else "; it did not differ when it was played again"
+            remarks = (f"found by obs-conformance explore --seed {seed}, {result.source}", result.cause + again)
+            folder.mkdir(parents=True, exist_ok=True)
+            _write(file, case_yaml(result.case, remarks))
+            print(f"{len(found)}. {result.cause} ({len(result.case.steps)} requests{again})\n   {result.result.reason}")
+    print(f"{tally.examples} cases, {tally.steps} requests, {len(found)} causes; {tally.unplayed} could not be judged")
+    if found:
+        return 1
+    return 0 if tally.examples > tally.unplayed else 3
+
+
+def _sources(library: Library, only: list[str]) -> list[Source]:
+    """What is drawn from: sequences every other turn, between them one property after the other."""
+    from conformance.explore.properties import load_properties
+    from conformance.explore.search import of_property, sequences
+
+    everything = {source.name: source for source in (sequences(), *map(of_property, load_properties(library)))}
+    unknown = [name for name in only if name not in everything]
+    if unknown:
+        raise CaseError(f"--only {unknown[0]}: there are {', '.join(everything)}")
+    if only:
+        return [everything[name] for name in only]
+    first, *others = everything.values()
+    return [source for other in others for source in (first, other)]
+
+
+def _database(place: str | None) -> ExampleDatabase | None:
+    """Where Hypothesis keeps what it has found: a folder to share, or Redis for a team."""
+    if place is None:
+        return None
+    if place.startswith("redis://"):
+        try:
+            from hypothesis.extra.redis import RedisExampleDatabase
+            from redis import Redis
+        except ImportError as error:
+            raise CaseError("--database redis://...: pip install 'obs-conformance[redis]' first") from error
+        return RedisExampleDatabase(Redis.from_url(place))
+    from hypothesis.database import DirectoryBasedExampleDatabase
+
+    return DirectoryBasedExampleDatabase(place)
 
 
 def run_probe(options: argparse.Namespace, target: Target) -> int:

@@ -16,7 +16,7 @@ from conformance.placeholders import fill
 from conformance.vocabulary import CEILING, STRENGTH, CaseError, Check, Finding, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from conformance.casefile import Library
@@ -70,11 +70,8 @@ class Traffic:
 
     def operation(self) -> str:
         """The call by its name in ``passive.schema.json``."""
-        names = {name for name, _ in self.query}
-        sub = next((name for name in _SUB_RESOURCES if name in names), "")
-        found = _OPERATIONS.get((self.method, self.kind, sub), "other")
         copies = any(name.lower() == "x-obs-copy-source" for name, _ in self.headers)
-        return _COPIES.get(found, found) if copies else found
+        return operation_of(self.method, self.kind, {name for name, _ in self.query}, copies=copies)
 
     def sent(self, name: str) -> tuple[str, ...]:
         """The values of a request header, or failing that of a query parameter, by lower-case name."""
@@ -109,6 +106,13 @@ class Rule:
             and not any(traffic.sent(name) for name in self.lacks)
             and all(answer and _some(answer.values(name), pattern) for name, pattern in self.answers.items())
         )
+
+
+def operation_of(method: str, kind: str, parameters: Collection[str], *, copies: bool) -> str:
+    """The name of a call in ``passive.schema.json``, from its method, the kind of place and its parameters."""
+    sub = next((name for name in _SUB_RESOURCES if name in parameters), "")
+    found = _OPERATIONS.get((method, kind, sub), "other")
+    return _COPIES.get(found, found) if copies else found
 
 
 def _some(values: Sequence[str], pattern: str) -> bool:
@@ -186,14 +190,15 @@ def load_rules(library: Library, root: Path = LIBRARY_ROOT) -> tuple[Rule, ...]:
         problems += [
             f"{document.at(('rules', index, 'cites'))}: {wrong}"
             for clause in data["cites"]
-            if (wrong := _wrong_citation(library, clause, data["level"]))
+            if (wrong := wrong_citation(library, clause, data["level"]))
         ]
     if problems:
         raise CaseError("\n".join(problems))
     return tuple(_rule(data) for data in document.value["rules"])
 
 
-def _wrong_citation(library: Library, clause: str, level: str) -> str:
+def wrong_citation(library: Library, clause: str, level: str) -> str:
+    """What is wrong with judging a clause at a level, or nothing."""
     requirement = library.requirements.get(clause)
     if requirement is None:
         return f"unknown clause {clause}"

@@ -6,6 +6,7 @@ Does not decide what a defect is or what a case means.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import time
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conformance.campaign import Campaign, make_plan
+from conformance.campaign import Campaign, Plan, make_plan
 from conformance.casefile import load_library
 from conformance.journal import Journal
 from conformance.vocabulary import Exchange, Identity, Response, Target
@@ -29,7 +30,7 @@ from reference_server.wire import Request as ServerRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from conformance.campaign import CleanUp, Plan
+    from conformance.campaign import CleanUp
     from conformance.casefile import Library
     from conformance.vocabulary import CaseResult, Request
     from reference_server.world import Seams
@@ -178,3 +179,21 @@ def _load(root: Path) -> None:
 
 def _judge_in_worker(name: str) -> DefectResult:
     return judge_defect(_worker["library"], name)
+
+
+@contextlib.contextmanager
+def campaign_in_process(library: Library, seams: Seams, seed: int) -> Iterator[Campaign]:
+    """A campaign without cases of its own against a server of these seams, for whoever plays cases one by one."""
+    rig = Rig()
+    with tempfile.TemporaryDirectory(prefix="obs-conformance-") as folder:
+        journal = Journal(Path(folder) / "journal.jsonl", rig.target.endpoint)
+        transport, honest = ServiceTransport(rig.serve(seams)), ServiceTransport(rig.serve(HONEST))
+        plan = Plan(library.profiles[rig.target.profile], (), ())
+        world = World.from_seed(seed)
+        campaign = Campaign(plan, library, rig.target, world, journal, transport=transport, administration=honest)
+        campaign.prepare()
+        try:
+            yield campaign
+        finally:
+            campaign.clean_up()
+            journal.close()

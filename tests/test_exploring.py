@@ -4,6 +4,7 @@ import json
 
 import pytest
 import yaml
+from commands import reference_server
 
 MODE = "x-obs-server-side-encryption"
 
@@ -96,3 +97,46 @@ def test_a_client_is_judged_by_what_it_sent(command, tmp_path):
     assert bad.returncode == 1
     assert "BROKEN  PASSIVE-Q01" in bad.stdout
     assert command("client", tmp_path / "missing.har").returncode == 2
+
+
+def test_exploration_finds_a_planted_defect_and_its_case_tells_right_from_wrong(command, defective, tmp_path):
+    wrong = ("explore", "--defect", "copy-forgets-encryption", "--only", "sequences", "--seed", "1")
+    done = command(*wrong, "--seconds", "60", "--stop-after", "1", "--out", tmp_path / "found")
+    assert done.returncode == 1, done.stderr
+    assert "1. copy-object: " in done.stdout
+    saved = tmp_path / "found" / "finding-1.yaml"
+    with defective("copy-forgets-encryption") as target:
+        assert command("run", "--cases", saved, "--target", target, "--out", tmp_path / "wrong").returncode == 1
+    honest = command("run", "--cases", saved, "--out", tmp_path / "right")
+    assert (honest.returncode, "FAIL" in honest.stdout) == (3, False)
+
+
+def test_a_property_finds_the_server_that_takes_any_key(command, tmp_path):
+    wrong = ("explore", "--defect", "unknown-key-accepted", "--only", "PROPERTY-005", "--seconds", "60")
+    done = command(*wrong, "--stop-after", "1", "--out", tmp_path / "found")
+    assert done.returncode == 1, done.stderr
+    assert "refused refusal" in done.stdout
+
+
+def test_nothing_is_found_on_the_honest_server_over_http_and_nothing_left(command, tmp_path):
+    with reference_server(tmp_path) as (target, _):
+        done = command(
+            "explore", "--target", target, "--seconds", "3", "--requests", "60", "--rate", "400", "--seed", "5"
+        )
+    assert done.returncode == 0, done.stderr
+    assert " 0 causes; 0 could not be judged" in done.stdout
+    assert not list(tmp_path.glob("*.journal.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--defect", "none-such"), "no defect named none-such"),
+        (("--only", "PROPERTY-999"), "--only PROPERTY-999: there are sequences"),
+        (("--endpoint", "http://127.0.0.1:1", "--defect", "x"), "--defect is for the server in process"),
+    ],
+)
+def test_what_cannot_be_explored_is_said_in_a_line(command, words, says):
+    done = command("explore", *words, "--seconds", "1")
+    assert done.returncode == 2
+    assert says in done.stderr
