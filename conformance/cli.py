@@ -106,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         ("probe", _probe),
         ("shell", _shell),
         ("explore", _explore),
+        ("diff", _diff),
         ("client", exploring.run_client),
     ):
         commands.choices[name].set_defaults(command=explore)
@@ -140,6 +141,18 @@ def _explore(options: argparse.Namespace) -> int:
     seams = HONEST if options.defect is None else DEFECTS[options.defect].seams()
     with campaign_in_process(load_library(), seams, seed) as campaign:
         return exploring.run_explore(options, campaign, seed)
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from conformance.bundled import bundled_server
+    from conformance.target import load_target
+
+    if not 1 <= len(options.target) <= 2:  # noqa: PLR2004 - two sides
+        raise UsageError("diff: give --target twice, or once to compare with the bundled server")
+    with contextlib.ExitStack() as stack:
+        files = options.target if len(options.target) > 1 else [stack.enter_context(bundled_server()), *options.target]
+        first, second = map(load_target, files)
+        return exploring.run_diff(options, first, second)
 
 
 def _shell(options: argparse.Namespace) -> int:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlsplit
 
 from conformance.casefile import load_library
 from conformance.vocabulary import CaseError, TargetError
@@ -24,10 +26,11 @@ if TYPE_CHECKING:
 
     from conformance.campaign import Campaign
     from conformance.casefile import Library
+    from conformance.differential import Group, Names
     from conformance.explore.search import Source
     from conformance.probe import Probe, ProbeSession
     from conformance.transport import Transport
-    from conformance.vocabulary import Target
+    from conformance.vocabulary import Case, CaseResult, Target
     from conformance.world import World
 
 METHODS = ("PUT", "GET", "HEAD", "POST", "DELETE")
@@ -113,6 +116,18 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
         "--database", metavar="PLACE", help="folder, or redis://HOST, that keeps examples for the next"
     )
     explore.add_argument("--out", type=Path, metavar="DIR", help="folder for the cases that were found")
+    diff = commands.add_parser("diff", help="the same requests to two targets: what does the second do otherwise?")
+    diff.add_argument(
+        "--target", type=Path, action="append", default=[], metavar="FILE.toml", help="twice; once: against the bundled"
+    )
+    diff.add_argument("--select", action="append", default=[], metavar="TEXT", help="only these cases, as of run")
+    diff.add_argument("--generated", type=int, default=50, metavar="N", help="drawn sequences besides (default: 50)")
+    diff.add_argument("--seed", type=int, metavar="N", help="seed of names and of what is drawn")
+    diff.add_argument(
+        "--rate", type=float, default=0.0, metavar="R", help="requests a second to each (default: no limit)"
+    )
+    diff.add_argument("--wires", action="store_true", help="show both answers of each group's first difference")
+    diff.add_argument("--json", action="store_true", help="as JSON")
     client = commands.add_parser("client", help="which request-side clauses does the client of a recording respect?")
     client.add_argument("recording", type=Path, metavar="RECORDING", help="HAR file, or one HAR entry a line")
     client.add_argument("--side", choices=("request", "answer", "both"), default="request", help="what is judged")
@@ -139,12 +154,10 @@ def over_http(target: Target, seed: int, rate: float) -> Iterator[Campaign]:
 
     :raises TargetError: its bucket cannot be made.
     """
-    from conformance.polite import PoliteTransport
-    from conformance.transport import open_transport
     from conformance.world import World
 
     library = load_library()
-    with _campaign(library, target, World.from_seed(seed), PoliteTransport(open_transport(target), rate)) as campaign:
+    with _campaign(library, target, World.from_seed(seed), _paced(target, rate)) as campaign:
         yield campaign
 
 
@@ -209,6 +222,84 @@ def run_explore(options: argparse.Namespace, campaign: Campaign, seed: int) -> i
     if found:
         return 1
     return 0 if tally.examples > tally.unplayed else 3
+
+
+def run_diff(options: argparse.Namespace, first: Target, second: Target) -> int:
+    """Play the same cases against both, the first one twice; 1 if anything differs, 3 if nothing could be compared."""
+    from conformance.differential import Difference, differences, grouped
+    from conformance.explore.search import drawn_cases
+    from conformance.world import World
+
+    library = load_library()
+    world = World.from_seed(options.seed)
+    cases = (*_selected(library, first, options.select), *drawn_cases(options.generated, world.seed))
+    found: list[Difference] = []
+    requests = 0
+    with contextlib.ExitStack() as stack:
+        one, two = (
+            stack.enter_context(_campaign(library, target, of_one_base, _paced(target, options.rate)))
+            for target, of_one_base in ((first, world), (second, World(world.seed, f"{world.run}b", world.run)))
+        )
+        for case in cases:
+            runs = tuple(campaign.play_case(dataclasses.replace(case, own_bucket=True)) for campaign in (one, one, two))
+            names = tuple(_names(run, campaign) for run, campaign in zip(runs, (one, one, two), strict=True))
+            requests += sum(len(run.played.exchanges) for run in runs)
+            found += differences(case, runs, names)
+    groups = grouped(found)
+    if options.json:
+        print(json.dumps([group.document() for group in groups], indent=1))
+    else:
+        print("\n".join(line for group in groups for line in _group_lines(group, wires=options.wires)))
+        tally = f"{len(groups)} causes, {len(found)} differences"
+        print(f"{len(cases)} cases, {requests} requests, {tally}; seed {world.seed}")
+    return int(bool(found)) if requests else 3
+
+
+def _selected(library: Library, target: Target, select: list[str]) -> tuple[Case, ...]:
+    """The cases that apply to the target; none at all if nothing is selected but an empty text."""
+    from conformance.campaign import lacking, make_plan
+
+    plan = make_plan(library, target.profile, select)
+    if not plan.cases:
+        raise CaseError(f"no case matches --select {' '.join(select)}; obs-conformance list shows them all")
+    return tuple(case for case in plan.cases if lacking(case, target) is None)
+
+
+def _paced(target: Target, rate: float) -> Transport:
+    from conformance.polite import PoliteTransport
+    from conformance.transport import open_transport
+
+    transport = open_transport(target)
+    return PoliteTransport(transport, rate) if rate else transport
+
+
+def _names(run: CaseResult, campaign: Campaign) -> Names:
+    """What stands for the target's and the run's own names in a case that was played."""
+    from conformance.differential import Names
+
+    exchanges, target = run.played.exchanges, campaign.target
+    bucket = exchanges[0][1].request.bucket if exchanges else ""
+    values = {f"keys.{name}": key for name, key in target.keys.items()}
+    values |= {"bucket": bucket, "bucket.shared": campaign.bucket, "fresh": campaign.world.token(run.case.id)}
+    for name, identity in target.identities.items():
+        values |= {f"access_key.{name}": identity.access_key, f"domain.{name}": identity.domain_id or ""}
+    return Names.of(values | {"host": urlsplit(target.endpoint).netloc, "region": target.region or ""})
+
+
+def _group_lines(group: Group, *, wires: bool) -> Iterator[str]:
+    from conformance.annotate import annotated
+
+    cases = ", ".join(dict.fromkeys(one.case.id for one in group.differences[:5]))
+    more = f" and {len(group.differences) - 5} more" if len(group.differences) > 5 else ""  # noqa: PLR2004 - as above
+    yield f"{group.cause}  [{', '.join(group.clauses) or 'no clause'}]  {len(group.differences)} times: {cases}{more}"
+    example = group.differences[0]
+    yield f"    first:  {example.first or '(absent)'}"
+    yield f"    second: {example.second or '(absent)'}"
+    yield f"    again:  obs-conformance diff --generated 0 --select {example.case.id} --wires ..."
+    for name, exchange in zip(("first", "second"), example.exchanges, strict=True):
+        if wires and exchange is not None:
+            yield f"    ---- {name}, {example.case.id} {example.step}"
+            yield from (f"    {line}" for line in annotated(exchange, ()))
 
 
 def _sources(library: Library, only: list[str]) -> list[Source]:

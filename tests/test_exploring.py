@@ -140,3 +140,17 @@ def test_what_cannot_be_explored_is_said_in_a_line(command, words, says):
     done = command("explore", *words, "--seconds", "1")
     assert done.returncode == 2
     assert says in done.stderr
+
+
+def test_a_target_differs_from_itself_in_nothing_and_from_a_wrong_one_first_in_the_defect(command, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    with reference_server(tmp_path / "a") as (first, _):
+        asked = ("--select", "copy", "--select", "put", "--generated", "10", "--seed", "3")
+        same = command("diff", "--target", first, "--target", first, *asked)
+        assert (same.returncode, " 0 causes, 0 differences" in same.stdout) == (0, True), same.stdout
+        with reference_server(tmp_path / "b", "--defect", "put-answers-201") as (second, _):
+            wrong = command("diff", "--target", first, "--target", second, *asked, "--wires")
+    assert wrong.returncode == 1
+    assert wrong.stdout.startswith("put-object: status differs  [")
+    assert "< HTTP/1.1 201" in wrong.stdout

@@ -14,7 +14,7 @@ FLOORS = {
         {"judge", "target", "wire", "recording", "casefile"},
         {"explain", "play", "transport", "results", "bundled", "vectors", "passive", "annotate"},
         {"campaign", "recordings"},
-        {"probe", "heard", "model", "casewriter", "polite"},
+        {"probe", "heard", "model", "casewriter", "polite", "differential"},
         {"properties"},
         {"search"},
         {"exploring"},

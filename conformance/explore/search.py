@@ -111,6 +111,29 @@ class _DifferenceError(Exception):
     """Tells Hypothesis that a sequence is interesting."""
 
 
+def drawn_cases(number: int, first_seed: int) -> tuple[Case, ...]:
+    """So many cases drawn from the sequences, the same for the same seed."""
+    found: dict[tuple[model.Call, ...], Case] = {}
+
+    @settings(
+        max_examples=number + 1,
+        deadline=None,
+        database=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @seed(first_seed)
+    @given(SEQUENCES)
+    def draw(calls: list[model.Call]) -> None:
+        case = model.case_of(calls, id_=f"EXPLORE-{len(found) + 1:03}")
+        if case is not None and len(found) < number:
+            found.setdefault(tuple(calls), case)
+
+    if number:
+        draw()
+    return tuple(found.values())
+
+
 def cause_of(result: CaseResult) -> str | None:
     """What went wrong first, without what is drawn anew in every sequence; None if nothing did."""
     broken = next((finding for finding in result.played.findings if not finding.held), None)
