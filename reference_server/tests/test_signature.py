@@ -297,6 +297,9 @@ def test_form_vector_is_the_policy_in_base64() -> None:
         ("/", "bucket.obs.region.example.com", ["/bucket/"]),
         ("/", "obs.region.example.com", ["/"]),
         ("/bucket/a~(b)!", "obs.region.example.com", ["/bucket/a~(b)!", "/bucket/a~%28b%29%21"]),  # Node escapes less
+        ("/bucket/%C3%A4%20b", "obs.region.example.com", ["/bucket/%C3%A4%20b", "/bucket/ä b"]),  # as on the page
+        ("/bucket/a%252Fb", "obs.region.example.com", ["/bucket/a%252Fb"]),  # else it could be taken for a/b
+        ("/bucket/a%3Facl", "obs.region.example.com", ["/bucket/a%3Facl"]),  # else for the ACL of a
         ("/bucket/k?acl=", "obs.region.example.com", ["/bucket/k?acl=", "/bucket/k?acl"]),
         ("/bucket/k?x-obs-a=1", "obs.region.example.com", ["/bucket/k?x-obs-a=1", "/bucket/k"]),  # Node, in headers
         ("/bucket/k?uploadId=7&partNumber=2&other=3", "obs.region.example.com", ["/bucket/k?partNumber=2&uploadId=7"]),
@@ -436,3 +439,29 @@ def test_refusal_shows_the_string_that_was_expected(rig: Rig) -> None:
     assert refused.status == 403
     assert b"/bucket/o</StringToSign>" in refused.content()
     assert rig.identity().secret_key.encode() not in refused.content()
+
+
+@pytest.mark.parametrize(
+    ("target", "resource", "reading"),
+    [
+        ("/bucket/a%20b?acl", "/bucket/a%20b?acl", "header"),
+        ("/bucket/a%20b", "/bucket/a b", "header: name not escaped"),
+        ("/bucket/a(b", "/bucket/a%28b", "header: name strictly escaped"),
+        ("/bucket", "/bucket", "header: bucket without a slash"),
+        ("/bucket/o?acl=", "/bucket/o?acl", "header: empty parameter without ="),
+        ("/bucket/o?x-obs-a=1", "/bucket/o", "header: listed parameters only"),
+        ("/bucket/a%20b?acl=", "/bucket/a b?acl", "header: name not escaped, empty parameter without ="),
+    ],
+)
+def test_caller_comes_with_the_reading_that_was_accepted(target: str, resource: str, reading: str) -> None:
+    given = signature.sign(SECRET_KEY, f"GET\n\n\n{DATE}\n{resource}")
+    lines = (("Host", BASES[0]), ("Date", DATE), ("Authorization", f"OBS {ACCESS_KEY}:{given}"))
+    head = Head("GET", target, Headers(lines))
+    caller = signature.authenticate(head, *locate(head, BASES), DIRECTORY, AT)
+    assert (caller, caller.reading) == (CALLER, reading)
+
+
+def test_caller_of_a_signed_url_comes_with_its_reading() -> None:
+    head = Head("PUT", URL_GOOD, Headers((("Host", HOST),)))
+    assert signature.authenticate(head, *locate(head, BASES), DIRECTORY, 1).reading == "url"
+    assert ANONYMOUS.reading == ""
