@@ -138,7 +138,7 @@ fact("stream_with_a_length", [sliceHead["content-length"] ?? null, stored.status
 
 got = await ask("getObject", { Bucket, Key: "file.bin", Range: "bytes=65530-65545" });
 fact("range", [got.status, got.ContentLength, got.Content.toString(), got.SseKms]);
-fact("unchanged", (await ask("getObject", { Bucket, Key: "file.bin", IfNoneMatch: got.ETag.replaceAll('"', "") })).status);
+fact("unchanged", (await ask("getObject", { Bucket, Key: "file.bin", IfNoneMatch: got.ETag })).status);
 fact("precondition", await ask("getObject", { Bucket, Key: "file.bin", IfMatch: "none" }).then((answer) => [answer.status, answer.code]));
 got = await ask("getObject", { Bucket, Key: "stream", ResponseContentType: "text/x-changed" });
 fact("overridden_content_type", got.ContentType);
