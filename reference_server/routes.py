@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 PLAIN_PARAMETERS = frozenset(
     """
     prefix marker delimiter max-keys encoding-type key-marker version-id-marker upload-id-marker max-uploads
-    max-parts part-number-marker partNumber versionId position name AccessKeyId Expires Signature attname
+    max-parts part-number-marker partNumber versionId position AccessKeyId Expires Signature
     response-content-type response-content-language response-expires response-cache-control
     response-content-disposition response-content-encoding
     """.split()  # noqa: SIM905 - as words
@@ -49,7 +49,7 @@ ROUTES: Mapping[RouteKey, Operation] = MappingProxyType(
             "GetApiVersion", "", buckets.api_version, needs_bucket=False, anonymous=True
         ),
         ("HEAD", "bucket", "apiversion"): Operation(
-            "GetApiVersion", "", buckets.api_version, needs_bucket=False, anonymous=True
+            "GetApiVersion", "", buckets.api_version, anonymous=True, checks_itself=True
         ),
         ("PUT", "bucket", ""): Operation(
             "CreateBucket", "CreateBucket", buckets.create_bucket, needs_bucket=False, checks_itself=True

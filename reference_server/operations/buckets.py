@@ -23,7 +23,7 @@ API_VERSION = "3.0"
 
 
 def api_version(call: Call) -> Response:
-    """The unsigned `HEAD /?apiversion` by which the SDKs ask which dialect to speak."""
+    """The unsigned `HEAD /?apiversion` by which the SDKs ask which dialect to speak, with a bucket or without one."""
     del call
     return Response(200, (("x-obs-api", API_VERSION),))
 

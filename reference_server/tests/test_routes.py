@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     [
         ("GET", "/bucket?lifecycle", "lifecycle", (501, "ServiceNotImplemented")),
         ("GET", "/bucket/o?torrent", "torrent", (501, "ServiceNotImplemented")),
+        ("GET", "/bucket/o?attname=a", "attname=a", (501, "ServiceNotImplemented")),
+        ("POST", "/bucket/o?rename&name=a", "name=a&rename", (400, "InvalidArgument")),
         ("GET", "/bucket/o?nonsense", "", (501, "ServiceNotImplemented")),
         ("GET", "/bucket/o?ACL=x", "ACL=x", (501, "ServiceNotImplemented")),
         ("DELETE", "/bucket/o?Tagging", "Tagging", (501, "ServiceNotImplemented")),
@@ -57,3 +59,17 @@ def test_versions_are_the_objects_page_by_page(rig: Rig) -> None:
     assert rest.content().count(b"<Version>") == 1
     assert rig.ask("GET", "/bucket?versions&version-id-marker=null", sub="versions").status == 400
     assert rig.ask("GET", "/bucket?versions", sub="versions", role="other_account").status == 403
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"), [("/?apiversion", 200), ("/bucket?apiversion", 200), ("/no-such-bucket?apiversion", 404)]
+)
+def test_dialect_is_told_to_everybody(rig: Rig, target: str, expected: int) -> None:
+    answer = rig.bare("HEAD", target, (("Host", "obs.example.com"),))
+    assert (answer.status, answer.first("x-obs-api")) == (expected, "3.0" if expected == 200 else None)
+
+
+def test_redirect_location_of_a_website_stays_with_the_object(rig: Rig) -> None:
+    said = ("x-obs-website-redirect-location", "http://www.example.com/")
+    rig.ask("PUT", "/bucket/o", (said,), b"x")
+    assert rig.ask("HEAD", "/bucket/o").first(said[0]) == said[1]
