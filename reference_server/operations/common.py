@@ -47,6 +47,16 @@ _CANONICAL = {
 }
 """What an upload says about its object that is said again when it is read, metadata aside (obs_04_0080, 0083)."""
 
+_OBJECTS_LACK = (
+    "x-obs-expires",
+    "x-obs-tagging",
+    "x-obs-object-lock-mode",
+    "x-obs-object-lock-retain-until-date",
+    "x-obs-object-lock-legal-hold",
+    "x-obs-persistent-headers",
+)
+BUCKETS_LACK = ("x-obs-fs-file-interface", "x-obs-bucket-object-lock-enabled")
+
 Step = Iterator[Response | None]
 
 
@@ -142,8 +152,16 @@ class Labels:
     grants: tuple[Grant, ...]
 
 
+def refuse_lacking(fields: Headers, names: tuple[str, ...] = _OBJECTS_LACK) -> None:
+    """Refuse what the vendor's clients can ask for and nothing here does: storing and not doing it would be a lie."""
+    for name in names:
+        if fields.first(name) is not None:
+            raise ObsError("ServiceNotImplemented", f"{name} is not implemented here.")
+
+
 def labels_of(fields: Headers, bucket: BucketRecord) -> Labels:
     """The labels in headers or form fields; the storage class is the bucket's unless said otherwise."""
+    refuse_lacking(fields)
     storage_class = storage_class_of(fields) or bucket.storage_class
     return Labels(object_headers(fields), storage_class, grants_of(fields, for_bucket=False))
 

@@ -73,3 +73,25 @@ def test_redirect_location_of_a_website_stays_with_the_object(rig: Rig) -> None:
     said = ("x-obs-website-redirect-location", "http://www.example.com/")
     rig.ask("PUT", "/bucket/o", (said,), b"x")
     assert rig.ask("HEAD", "/bucket/o").first(said[0]) == said[1]
+
+
+@pytest.mark.parametrize("name", ["x-obs-expires", "x-obs-tagging", "x-obs-object-lock-mode"])
+def test_upload_that_asks_for_what_is_not_done_here_stores_nothing(rig: Rig, name: str) -> None:
+    rig.ask("PUT", "/bucket/source", (), b"x")
+    copy = ("x-obs-copy-source", "/bucket/source")
+    answers = [
+        rig.ask("PUT", "/bucket/o", ((name, "1"),), b"x"),
+        rig.ask("PUT", "/bucket/o", ((name, "1"), copy)),
+        rig.ask("PUT", "/bucket/o", ((name, "1"), copy, ("x-obs-metadata-directive", "REPLACE"))),
+        rig.ask("POST", "/bucket/o?uploads", ((name, "1"),), sub="uploads"),
+    ]
+    assert [answer.status for answer in answers] == [501] * 4
+    assert rig.ask("HEAD", "/bucket/o").status == 404
+
+
+@pytest.mark.parametrize(
+    "header", [("x-obs-fs-file-interface", "Enabled"), ("x-obs-server-side-encryption-bucket-key-enabled", "true")]
+)
+def test_bucket_of_a_kind_that_is_not_had_here_is_not_made(rig: Rig, header: tuple[str, str]) -> None:
+    assert rig.ask("PUT", "/other", (header, ("x-obs-server-side-encryption", "kms"))).status == 501
+    assert rig.ask("HEAD", "/other").status == 404

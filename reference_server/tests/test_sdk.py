@@ -26,6 +26,7 @@ from obs import (
     PutObjectHeader,
     SseCHeader,
     SseKmsHeader,
+    UploadFileHeader,
     Versions,
     util,
 )
@@ -187,6 +188,16 @@ def test_files_of_some_size(client: Any, tmp_path: Any) -> None:
     header = PutObjectHeader(sseHeader=SseKmsHeader.getInstance())
     assert client.putFile(BUCKET, "file", str(source), headers=header).status == 200
     assert client.getObject(BUCKET, "file", downloadPath=str(target)).status == 200
+    assert target.read_bytes() == source.read_bytes()
+
+
+def test_file_in_tasks_and_back(client: Any, tmp_path: Any, long_name: str) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(bytes(range(256)) * 4096)
+    header = UploadFileHeader(sseHeader=SseKmsHeader.getInstance(long_name))
+    sent = client.uploadFile(BUCKET, "tasks", str(source), partSize=256 * 1024, taskNum=3, headers=header)
+    assert (sent.status, sent.body.sseKmsKey) == (200, long_name)
+    assert client.downloadFile(BUCKET, "tasks", str(target), partSize=256 * 1024, taskNum=3).status == 200
     assert target.read_bytes() == source.read_bytes()
 
 

@@ -67,6 +67,7 @@ EXPECTED: dict[str, Any] = {
     "whole_is_read_back": True,
     "upload_is_aborted": 204,
     "file_by_tasks": [200, True],
+    "file_by_tasks_and_back": [200, True],
     "object_is_appended": [200, "kms", 200, "7", "one two", "kms"],
     "signed_url_with_the_mode": KMS,
     "signed_url_of_another_mode": 403,

@@ -194,6 +194,10 @@ fact("upload_is_aborted", (await ask("abortMultipartUpload", { Bucket, Key: "giv
 got = await client.uploadFile({ Bucket, Key: "by-tasks", UploadFile: largeFile, PartSize: 1024 * 1024, TaskNum: 3, SseKms: "kms" });
 fact("file_by_tasks", [got.CommonMsg.Status, digest((await ask("getObject", { Bucket, Key: "by-tasks" })).Content) === digest(large)]);
 
+const byTasks = join(folder, "by-tasks.bin");
+got = await client.downloadFile({ Bucket, Key: "by-tasks", DownloadFile: byTasks, PartSize: 1024 * 1024, TaskNum: 3 });
+fact("file_by_tasks_and_back", [got.CommonMsg.Status, digest(existsSync(byTasks) ? readFileSync(byTasks) : undefined) === digest(large)]);
+
 // ---- append -------------------------------------------------------------------------------------------------------------
 
 const grown = await ask("appendObject", { Bucket, Key: "log", Position: 0, Body: "one ", SseKms: "kms" });
