@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,10 +12,15 @@ import pytest
 from reference_server import signature
 from reference_server.errors import ObsError
 from reference_server.identities import ANONYMOUS, Caller, Directory, Identity
+from reference_server.service import HONEST
 from reference_server.wire import Head, Headers, locate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reference_server.tests.conftest import Rig
+    from reference_server.wire import Response
+    from reference_server.world import Call
 
 ACCESS_KEY = "EXAMPLEACCESSKEY0001"
 SECRET_KEY = "conformance-example-secret-key-not-a-real-one"
@@ -465,3 +471,27 @@ def test_caller_of_a_signed_url_comes_with_its_reading() -> None:
     head = Head("PUT", URL_GOOD, Headers((("Host", HOST),)))
     assert signature.authenticate(head, *locate(head, BASES), DIRECTORY, 1).reading == "url"
     assert ANONYMOUS.reading == ""
+
+
+def test_call_tells_the_log_how_its_caller_signed(new_rig: Callable[..., Rig]) -> None:
+    told: list[str] = []
+
+    def finish(call: Call | None, response: Response) -> Response:
+        told.append("no call" if call is None else call.signature_reading)
+        return response
+
+    rig = new_rig(seams=replace(HONEST, finish=finish))
+    rig.ask("PUT", "/bucket")
+    rig.ask("GET", "/bucket", resource="/bucket")
+    rig.bare("GET", rig.signed_target("GET", "/bucket/none"), (("Host", "obs.example.com"),))
+    rig.bare("GET", "/bucket/none", (("Host", "obs.example.com"),))
+    policy = base64.b64encode(b'{"expiration":"2018-06-06T09:13:21Z","conditions":[{"key":"o"}]}').decode()
+    identity = rig.identity()
+    token = f"{identity.access_key}:{signature.sign(identity.secret_key, policy)}:{policy}"
+    fields = "".join(
+        f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in (("key", "o"), ("token", token), ("file", "x"))
+    )
+    lines = (("Host", "obs.example.com"), ("Content-Type", "multipart/form-data; boundary=b"))
+    assert rig.bare("POST", "/bucket", lines, f"{fields}--b--\r\n".encode()).status == 204
+    assert told == ["header", "header: bucket without a slash", "url", "", "form"]
