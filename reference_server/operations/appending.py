@@ -6,6 +6,8 @@ ones are sealed with the data key the first one made, each as a segment of its o
 Decisions where the documents are silent:
 
 * Fields of SSE-KMS or SSE-OBS on a later append are refused with 400 InvalidArgument; SSE-C has to be sent with each.
+* A bucket policy judges each append by its own headers, so that one which demands an encryption header lets an object
+  begin and never grow.
 * Metadata, storage class and ACL are those of the first append; the object stays its maker's.
 * The ETag of the answer is that of what was appended, as documented; the object's own is the MD5 of its last ETag and
   that one, so that it changes with the content.

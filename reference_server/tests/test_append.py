@@ -118,3 +118,14 @@ def test_second_of_two_appends_at_one_position_is_refused(rig: Rig) -> None:
     answers = [answer for answer in slow.finish() if answer is not None]
     assert [answer.status for answer in answers] == [409]
     assert rig.ask("GET", "/bucket/log").content() == b"abcdef"
+
+
+def test_policy_that_demands_the_mode_lets_an_object_begin_and_never_grow(rig: Rig) -> None:
+    statement = (
+        b'{"Statement":[{"Effect":"Deny","Principal":"*","Action":"PutObject","Resource":"bucket/*",'
+        b'"Condition":{"StringNotEquals":{"x-obs-server-side-encryption":"kms"}}}]}'
+    )
+    assert rig.ask("PUT", "/bucket?policy", (), statement, sub="policy").status == 204
+    assert append(rig, "0", b"abc").status == 403
+    assert append(rig, "0", b"abc", KMS).status == 200
+    assert append(rig, "3", b"def").status == 403
