@@ -185,13 +185,25 @@ def _address(value: str, wanted: str) -> bool:
         return False
 
 
-_COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
-    "Equals": lambda left, right: left == right,
-    "LessThan": lambda left, right: left < right,
-    "LessThanEquals": lambda left, right: left <= right,
-    "GreaterThan": lambda left, right: left > right,
-    "GreaterThanEquals": lambda left, right: left >= right,
+_COMPARISONS: Mapping[tuple[str, str], Callable[[float, float], bool]] = {
+    ("equals", "eq"): lambda left, right: left == right,
+    ("lessthan", "lt"): lambda left, right: left < right,
+    ("lessthanequals", "lteq"): lambda left, right: left <= right,
+    ("greaterthan", "gt"): lambda left, right: left > right,
+    ("greaterthanequals", "gteq"): lambda left, right: left >= right,
 }
+
+
+def _ordered(
+    long: str, short: str, kind: Callable[[Callable[[float, float], bool]], Callable[[str, str], bool]]
+) -> dict[str, tuple[Callable[[str, str], bool], bool]]:
+    """The operators on what has an order, in both spellings, and the negated one of them."""
+    equal = kind(lambda left, right: left == right)
+    found = {f"{long}notequals": (equal, True), f"{short}neq": (equal, True)}
+    for (long_end, short_end), test in _COMPARISONS.items():
+        found |= {long + long_end: (kind(test), False), short + short_end: (kind(test), False)}
+    return found
+
 
 OPERATORS: Mapping[str, tuple[Callable[[str, str], bool], bool]] = {
     # operator (in lower case): (comparison, negated)
@@ -207,15 +219,13 @@ OPERATORS: Mapping[str, tuple[Callable[[str, str], bool], bool]] = {
     "strl": (_like, False),
     "stringnotlike": (_like, True),
     "strnl": (_like, True),
-    **{f"numeric{name.lower()}": (_numbers(test), False) for name, test in _COMPARISONS.items()},
-    "numericnotequals": (_numbers(_COMPARISONS["Equals"]), True),
-    **{f"date{name.lower()}": (_dates(test), False) for name, test in _COMPARISONS.items()},
-    "datenotequals": (_dates(_COMPARISONS["Equals"]), True),
+    **_ordered("numeric", "num", _numbers),
+    **_ordered("date", "date", _dates),
     "bool": (_fold(_equal), False),
     "ipaddress": (_address, False),
     "notipaddress": (_address, True),
 }
-"""The operators of section 8 with both spellings of the string operators."""
+"""The operators of section 8; those on strings, numbers and dates in both spellings (obs_03_0120)."""
 
 
 def _is_network(text: str) -> bool:
@@ -228,7 +238,7 @@ def _is_network(text: str) -> bool:
 
 _KINDS: Mapping[str, tuple[str, Callable[[str], bool], frozenset[str]]] = {
     # how the operator begins: (what its values must be, the test of that, the facts it can be asked of if not of any)
-    "numeric": ("a number", lambda text: bool(_NUMBER.fullmatch(text)), frozenset()),
+    "num": ("a number", lambda text: bool(_NUMBER.fullmatch(text)), frozenset()),
     "date": ("a date or Unix seconds", lambda text: _moment(text) is not None, frozenset(("currenttime", "epochtime"))),
     "bool": ("true or false", lambda text: text.lower() in ("true", "false"), frozenset(("securetransport",))),
     "ipaddress": ("an IP address or network", _is_network, frozenset(("sourceip",))),

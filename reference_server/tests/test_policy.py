@@ -11,7 +11,7 @@ from obs import ObsClient, PutObjectHeader, SseKmsHeader
 
 from reference_server.errors import ObsError
 from reference_server.identities import ANONYMOUS, Caller
-from reference_server.policy import Question, Verdict, evaluate, parse_policy
+from reference_server.policy import OPERATORS, Question, Verdict, evaluate, parse_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -422,6 +422,42 @@ def test_error_says_what_is_wrong_and_where(change: dict[str, Any], message: str
 def test_error_in_the_json_says_where(rig: Rig) -> None:
     refused = put(rig, b'{"Statement": [\n  {"Sid": "a"},]}')
     assert re.search(rb"<Message>The policy is not JSON: .* in line 2, column 16\.</Message>", refused.content())
+
+
+def test_every_operator_in_both_spellings() -> None:
+    strings = ["streq", "strneq", "streqi", "strneqi", "strl", "strnl"]
+    ends = ["eq", "neq", "lt", "lteq", "gt", "gteq"]
+    long_strings = [f"String{end}" for end in ("Equals", "NotEquals", "EqualsIgnoreCase", "NotEqualsIgnoreCase")]
+    long_ends = ["Equals", "NotEquals", "LessThan", "LessThanEquals", "GreaterThan", "GreaterThanEquals"]
+    expected = [*strings, *long_strings, "StringLike", "StringNotLike", "Bool", "IpAddress", "NotIpAddress"]
+    expected += [begin + end for begin in ("num", "date") for end in ends]
+    expected += [begin + end for begin in ("Numeric", "Date") for end in long_ends]
+    assert set(OPERATORS) == {name.lower() for name in expected}
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        ("eq", "Equals"),
+        ("neq", "NotEquals"),
+        ("lt", "LessThan"),
+        ("lteq", "LessThanEquals"),
+        ("gt", "GreaterThan"),
+        ("gteq", "GreaterThanEquals"),
+    ],
+)
+def test_short_operators_mean_what_the_long_ones_mean(short: str, long: str) -> None:
+    moments = {"2018-06-06T09:08:20Z": -1, "2018-06-06T09:08:21Z": 0, "2018-06-06T09:08:22Z": 1}
+    meant = {"eq": {0}, "neq": {-1, 1}, "lt": {-1}, "lteq": {-1, 0}, "gt": {1}, "gteq": {0, 1}}[short]
+    for moment, place in moments.items():
+        rows = (
+            ("num", "Numeric", "max-keys", 10, {"max_keys": str(10 + place)}),
+            ("date", "Date", "CurrentTime", "2018-06-06T09:08:21Z", {"currenttime": moment}),
+        )
+        for begin, long_begin, key, wanted, facts in rows:
+            for operator in (begin + short, long_begin + long):
+                holds = verdict([{**STATEMENT, "Condition": {operator: {key: wanted}}}], question(**facts))
+                assert (operator, holds is Verdict.DENY) == (operator, place in meant)
 
 
 @pytest.mark.parametrize("name", ["StringEquals", "STREQ", "stringequals"])
