@@ -68,7 +68,7 @@ def _create(call: Call, body: bytes) -> Response:
                 created=world.now(),
                 storage_class=storage_class_of(headers) or "STANDARD",
                 default=bucket_default_of_headers(headers, world.keyring, call.caller),
-                grants=grants_of(headers, for_bucket=True),
+                grants=grants_of(headers),
             )
         )
     return Response(200, (("Location", f"/{call.address.bucket}"),))

@@ -163,7 +163,7 @@ def labels_of(fields: Headers, bucket: BucketRecord) -> Labels:
     """The labels in headers or form fields; the storage class is the bucket's unless said otherwise."""
     refuse_lacking(fields)
     storage_class = storage_class_of(fields) or bucket.storage_class
-    return Labels(object_headers(fields), storage_class, grants_of(fields, for_bucket=False))
+    return Labels(object_headers(fields), storage_class, grants_of(fields, bucket_owner=bucket.domain_id))
 
 
 def storage_class_of(fields: Headers) -> str:
