@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from reference_server import access, encryption, forms, policy, signature
@@ -29,7 +30,8 @@ OnBug = Callable[[BaseException], None]
 
 
 def _form_caller(access_key: str, document: str, given: str, directory: Directory) -> Caller:
-    return signature.verify_form(access_key, document, given, directory).caller
+    caller = signature.verify_form(access_key, document, given, directory).caller
+    return replace(caller, reading="form")
 
 
 def finish(call: Call | None, response: Response) -> Response:
