@@ -71,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--jobs", type=int, metavar="N", help="cases at a time (default: the target file's limit, 8)")
     run.add_argument("--seed", type=int, metavar="N", help="seed of generated names")
     run.add_argument("--strict", action="store_true", help="a broken SHOULD fails the target too")
-    run.add_argument("--cases", type=Path, metavar="FILE.yaml", help="play this case file instead of the library's cases")
+    run.add_argument(
+        "--cases", type=Path, metavar="FILE.yaml", help="play this case file instead of the library's cases"
+    )
     run.add_argument("--out", type=Path, metavar="DIR", help="folder for results.jsonl, report.html, junit.xml")
     _add_report_options(run)
     run.set_defaults(command=_run)
@@ -106,11 +108,15 @@ def _parser() -> argparse.ArgumentParser:
     sign = commands.add_parser("sign", help="sign a request of your own; credentials from the environment")
     sign.add_argument("method", nargs="?", metavar="METHOD")
     sign.add_argument("url", nargs="?", metavar="URL")
-    sign.add_argument("-H", action="append", default=[], dest="headers", metavar="LINE", help="header line it will have")
+    sign.add_argument(
+        "-H", action="append", default=[], dest="headers", metavar="LINE", help="header line it will have"
+    )
     sign.add_argument("--as-url", action="store_true", help="print a signed URL instead of header lines")
     sign.add_argument("--raw", type=Path, metavar="FILE", help="sign the raw request in FILE again and print it")
     sign.add_argument("--virtual-host", action="store_true", help="the bucket is the first label of the host")
-    sign.add_argument("--identity", default="owner", metavar="NAME", help="owner, or other_account for OBS_OTHER_ACCOUNT_*")
+    sign.add_argument(
+        "--identity", default="owner", metavar="NAME", help="owner, or other_account for OBS_OTHER_ACCOUNT_*"
+    )
     sign.set_defaults(command=_sign)
     return parser
 

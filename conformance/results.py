@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 
     from conformance.casefile import Library
     from conformance.verdict import Summary
-    from conformance.vocabulary import Case, CaseResult, Erratum, Exchange, Profile, RequestTemplate, Requirement, Target
+    from conformance.vocabulary import (
+        Case,
+        CaseResult,
+        Erratum,
+        Exchange,
+        Profile,
+        RequestTemplate,
+        Requirement,
+        Target,
+    )
 
 BODY_CAP = 2048
 """Bytes of a body that are kept; size and SHA-256 are always those of the whole."""

@@ -5,7 +5,7 @@ Pure. Knows differences and how many cases share them.  Does not know files, wor
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,22 +14,30 @@ from reports.changes import Difference, difference
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from reports.model import Case, Check, Rung
+    from reports.model import Case, Rung
 
 TROUBLED: frozenset[Rung] = frozenset({"fail", "warn", "blocked", "setup_failed", "harness_error", "not_run"})
 _WEIGHT: tuple[Rung, ...] = ("fail", "warn", "setup_failed", "blocked", "harness_error", "not_run")
 
 
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """A difference in the words of the first expectation that met it, and the clauses judged by all that did."""
+
+    says: str
+    clauses: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Symptom:
-    """A case in trouble: its place in the run (from 1), and what was wrong, by difference the first sentence said."""
+    """A case in trouble: its place in the run (from 1), how many requests it came to, and what was wrong."""
 
     number: int
     id: str
     says: str
     rung: Rung
-    differences: dict[Difference, str]
-    clauses: tuple[str, ...]
+    requests: int
+    differences: dict[Difference, Wrong]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +55,9 @@ class Cause:
 
     @property
     def clauses(self) -> tuple[str, ...]:
-        """Clauses of the unmet expectations, the most frequent first."""
-        counts: dict[str, int] = defaultdict(int)
-        for symptom in self.cases:
-            for clause in symptom.clauses:
-                counts[clause] += 1
-        return tuple(sorted(counts, key=lambda clause: -counts[clause]))
+        """Clauses that the difference breaks, the one most cases say so of first."""
+        counts = Counter(clause for case in self.cases for clause in case.differences[self.difference].clauses)
+        return tuple(clause for clause, _ in counts.most_common())
 
     def count(self, rung: Rung) -> int:
         """How many of the cases stand on a rung."""
@@ -61,22 +66,19 @@ class Cause:
 
 def symptom(number: int, case: Case) -> Symptom:
     """What is wrong with a case in trouble; one without an unmet expectation has its reason as its difference."""
-    found: dict[Difference, str] = {}
+    found: dict[Difference, Wrong] = {}
     for check in case.unmet:
-        found.setdefault(difference(check), check.says)
-    clauses = tuple(dict.fromkeys(clause for check in case.unmet for clause in _cited(check)))
+        what, judged = difference(check), check.clauses if check.step.startswith("step") else ()
+        before = found.get(what, Wrong(check.says))
+        found[what] = Wrong(before.says, tuple(dict.fromkeys((*before.clauses, *judged))))
     return Symptom(
         number=number,
         id=case.id,
         says=case.says,
         rung=case.rung,
-        differences=found or {Difference(case.rung, case.reason): case.reason},
-        clauses=clauses,
+        requests=len(case.exchanges),
+        differences=found or {Difference(case.rung, case.reason): Wrong(case.reason)},
     )
-
-
-def _cited(check: Check) -> tuple[str, ...]:
-    return check.clauses if check.step.startswith("step") else ()
 
 
 def causes(symptoms: Iterable[Symptom]) -> tuple[Cause, ...]:
@@ -92,15 +94,15 @@ def causes(symptoms: Iterable[Symptom]) -> tuple[Cause, ...]:
     gathered: list[Cause] = []
     while left:
         shared = max(sharing, key=lambda found: len(sharing[found]))
-        places = list(sharing[shared])
-        group = sorted((left.pop(place) for place in places), key=_first_to_look_at)
-        for place, item in zip(sorted(places), sorted(group, key=lambda item: item.number), strict=True):
+        group = {place: left.pop(place) for place in list(sharing[shared])}
+        for place, item in group.items():
             for found in item.differences:
-                sharing[found].pop(place, None)
-        gathered.append(Cause(shared, group[0], tuple(sorted(group[1:], key=lambda item: item.number))))
+                del sharing[found][place]
+        root = min(group.values(), key=_first_to_look_at)
+        gathered.append(Cause(shared, root, tuple(item for item in group.values() if item is not root)))
     return tuple(sorted(gathered, key=lambda cause: tuple(-cause.count(rung) for rung in _WEIGHT)))
 
 
-def _first_to_look_at(item: Symptom) -> tuple[int, int, int]:
-    """A failure before the rest, the one with least else wrong, the earliest."""
-    return _WEIGHT.index(item.rung), len(item.differences), item.number
+def _first_to_look_at(item: Symptom) -> tuple[int, int, int, int]:
+    """A failure before the rest, the one with least else wrong, the shortest, the earliest."""
+    return _WEIGHT.index(item.rung), len(item.differences), item.requests, item.number

@@ -296,9 +296,7 @@ def _page(
     missing = tuple(planned for planned in header.planned if planned not in seen.ids)
     done = len(header.planned) - len(missing)
     counts = Counter(view.verdict for view in views.values())
-    unfinished = (
-        f"The run did not finish: {done} of {len(header.planned)} planned cases have a result, and nothing is concluded."
-    )
+    unfinished = f"The run did not finish: {done} of {len(header.planned)} planned cases have a result, and nothing is concluded."
     return Page(
         stream=stream,
         seen=seen,
@@ -355,9 +353,7 @@ def _clause(number: int, clause: Clause, stream: Stream) -> ClauseView:
     result = stream.footer.clauses.get(clause.id) if stream.footer else None
     if result is None:
         reason = "The footer does not name this clause." if stream.footer else "The run did not finish."
-        return ClauseView(
-            number=number, clause=clause, verdict="no_verdict", cases=(), reason=reason, explained=False
-        )
+        return ClauseView(number=number, clause=clause, verdict="no_verdict", cases=(), reason=reason, explained=False)
     return ClauseView(
         number=number,
         clause=clause,
@@ -453,8 +449,12 @@ def _inert(text: str) -> str:
 
 def _render(page: Page) -> str:
     style, script = _own("report.css"), _script()
-    return _environment().get_template("report.html.j2").render(
-        page=page, style=style, policy=_policy(style, script), say_conclusion=say(f"conclusion_{page.conclusion}")
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            page=page, style=style, policy=_policy(style, script), say_conclusion=say(f"conclusion_{page.conclusion}")
+        )
     )
 
 

@@ -37,6 +37,15 @@ function focusRow(place, scroll) {
   if (node) { node.tabIndex = 0; node.focus({ preventScroll: true }); }
 }
 
+/* Marks the row of the case that is open and brings it into sight. */
+function showOpened() {
+  list.active = list.shown.indexOf(state.number);
+  const top = list.active * list.height;
+  const inSight = top >= list.box.scrollTop && top + list.height <= list.box.scrollTop + list.box.clientHeight;
+  if (list.active >= 0 && !inSight) list.box.scrollTop = top - 2 * list.height;
+  drawRows();
+}
+
 const MOVES = {
   ArrowDown: (place) => place + 1, ArrowUp: (place) => place - 1,
   PageDown: (place) => place + 8, PageUp: (place) => place - 8,
@@ -46,10 +55,9 @@ const MOVES = {
 function showFound(text) {
   const { found, unknown } = search(text);
   list.shown = found;
-  list.active = found.indexOf(state.number);
   list.tall.style.height = list.shown.length * list.height + "px";
-  list.box.scrollTop = list.active > 0 ? (list.active - 2) * list.height : 0;
-  drawRows();
+  list.box.scrollTop = 0;
+  showOpened();
   const said = T("found", { n: found.length, all: rows.length });
   document.getElementById("found").textContent = unknown.length
     ? said + " " + T("unknown_field", { field: visible(unknown.join(", ")), known: Object.keys(FIELDS).join(", ") }) : said;

@@ -77,7 +77,7 @@ function wireBody(message) {
     cut ? el("span", {}, T("body_cut", { n: message.body.length.toLocaleString("en") })) : null];
   const text = message.body ? bodyText(message.body, cut) : "";
   const shown = text === null ? hexDump(message.body) : text;
-  return [el("p", { class: "facts" }, facts), shown ? el("pre", { class: "body", tabindex: "0", role: "region", "aria-label": T("body") }, shown) : null];
+  return [el("p", { class: "facts" }, facts), shown ? el("pre", { class: text === null ? "body hex" : "body", tabindex: "0", role: "region", "aria-label": T("body") }, shown) : null];
 }
 
 function tabWire(item) {

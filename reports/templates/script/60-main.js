@@ -42,7 +42,7 @@ function follow() {
     if (opened !== state.number && opened >= 0 && !state.focusTab) state.focusCase = true;
     state.number = opened;
     document.getElementById("query").value = asked;
-    if (changed) showFound(asked); else { list.active = list.shown.indexOf(opened); drawRows(); }
+    if (changed) showFound(asked); else showOpened();
     openCase(opened);
     document.getElementById("cases").classList.toggle("opened", opened >= 0);
     return;
@@ -103,7 +103,6 @@ async function start() {
   for (const row of JSON.parse(await unpack(document.getElementById("index").textContent))) rows.push(row);
   rows.forEach((row, number) => numbers.set(row[ROW.id], number));
   META.causes.forEach((members, at) => { for (const number of members) causeOf.set(number - 1, at + 1); });
-  showFound(state.query);
   if (state.view === "cases") follow();
   document.documentElement.dataset.ready = "yes";
 }
