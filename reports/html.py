@@ -27,7 +27,7 @@ from markupsafe import Markup
 from reports.causes import TROUBLED, Cause, Symptom, causes, symptom
 from reports.changes import Changes, Standing, changes, standing
 from reports.evidence import Packer
-from reports.model import Clause, ClauseVerdict, Erratum, Level, ResultsError, Rung, Stream
+from reports.model import UNFINISHED, Clause, Erratum, Level, ResultsError, Rung, Stream
 from reports.page import JudgedPage, judge_page
 from reports.text import visible
 
@@ -38,13 +38,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 MESSAGES: Mapping[str, Mapping[str, str]] = json.loads((TEMPLATES / "messages.json").read_text("utf-8"))
 RUNGS: tuple[Rung, ...] = get_args(Rung)
 LEVELS: tuple[Level, ...] = get_args(Level)
-VERDICTS: tuple[ClauseVerdict, ...] = get_args(ClauseVerdict)
 WORST_FIRST = ("broken", "weak", "not_exercised", "no_verdict", "observed", "holds", "not_observable")
 EXPLAINED = frozenset({"broken", "weak"})
 GLYPHS = {
-    "pass": "✓", "fail": "✕", "warn": "!", "observed": "◉", "not_applicable": "–", "blocked": "⊘", "setup_failed": "⚑",
+    "pass": "✓", "fail": "✕", "warn": "!", "observed": "◉", "not_applicable": "∅", "blocked": "⊘", "setup_failed": "⚑",
     "harness_error": "⚙", "not_run": "○", "holds": "✓", "broken": "✕", "weak": "!", "not_exercised": "○",
-    "not_observable": "–", "no_verdict": "?", "met": "✓", "unmet": "✕",
+    "not_observable": "∅", "no_verdict": "?", "met": "✓", "unmet": "✕",
     "conformant": "✓", "non-conformant": "✕", "inconclusive": "?", "interrupted": "■", "unfinished": "■",
 }  # fmt: skip
 _SHOWN_CASES = 12
@@ -296,12 +295,13 @@ def _page(
     missing = tuple(planned for planned in header.planned if planned not in seen.ids)
     done = len(header.planned) - len(missing)
     counts = Counter(view.verdict for view in views.values())
-    unfinished = f"The run did not finish: {done} of {len(header.planned)} planned cases have a result, and nothing is concluded."
     return Page(
         stream=stream,
         seen=seen,
         conclusion=footer.conclusion if footer else "unfinished",
-        headline=_without_label(footer.headline, footer.conclusion) if footer else unfinished,
+        headline=_without_label(footer.headline, footer.conclusion)
+        if footer
+        else UNFINISHED.format(done=done, planned=len(header.planned)),
         exercised=sum(view.verdict in _MUST_COUNTED for view in musts),
         musts=len(musts),
         broken=counts["broken"],
@@ -328,7 +328,9 @@ def _without_label(headline: str, conclusion: str) -> str:
 
 
 def _outcomes(counts: Counter[tuple[str, str]]) -> tuple[tuple[str, tuple[int, ...], int], ...]:
-    rows = [(level, tuple(counts[level, rung] for rung in RUNGS)) for level in LEVELS]
+    rows: list[tuple[str, tuple[int, ...]]] = [
+        (level, tuple(counts[level, rung] for rung in RUNGS)) for level in LEVELS
+    ]
     rows.append(("all", tuple(map(sum, zip(*(row for _, row in rows), strict=True)))))
     return tuple((level, row, sum(row)) for level, row in rows)
 
@@ -490,7 +492,7 @@ def _finalize(value: object) -> object:
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def say(key: str, language: str = "en", **values: object) -> str:
+def say(key: str, language: str = "en", /, **values: object) -> str:
     """A message of the catalogue with its values filled in; the script does the same for the other language."""
     words = MESSAGES[language]
     text = words.get(f"{key}_one", words[key]) if values.get("n") == 1 else words[key]
@@ -499,9 +501,11 @@ def say(key: str, language: str = "en", **values: object) -> str:
 
 def translated(key: str, **values: object) -> Markup:
     """A message as an element that the script can put into another language."""
-    given = {name: visible(value) if isinstance(value, str) else value for name, value in values.items()}
+    given: dict[str, object] = {
+        name: visible(value) if isinstance(value, str) else value for name, value in values.items()
+    }
     data = Markup(' data-a="{}"').format(json.dumps(given)) if given else ""
-    return Markup('<span data-t="{}"{}>{}</span>').format(key, data, say(key, **given))
+    return Markup('<span data-t="{}"{}>{}</span>').format(key, data, say(key, "en", **given))
 
 
 def label(key: str, attribute: str = "aria-label") -> Markup:

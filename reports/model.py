@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 FORMAT = 1
+UNFINISHED = "The run did not finish: {done} of {planned} planned cases have a result, and nothing is concluded."
 
 _T = TypeVar("_T")
 
@@ -314,7 +315,7 @@ class Results:
             return self.footer.headline
         planned = len(self.header.planned)
         done = planned - len(self.missing)
-        return f"The run did not finish: {done} of {planned} planned cases have a result, and nothing is concluded."
+        return UNFINISHED.format(done=done, planned=planned)
 
     @property
     def exercised(self) -> int | None:
@@ -553,11 +554,11 @@ def _record(shape: type[_T], value: object, where: str) -> _T:
     members = _instance(dict, value, where)
     hints = _hints(shape)  # type: ignore[arg-type]
     found: dict[str, object] = {}
-    for field in dataclasses.fields(shape):  # type: ignore[arg-type]
-        if field.name in members:
-            found[field.name] = _value(hints[field.name], members[field.name], f"{where}.{field.name}")
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise _ShapeError(f"{where}.{field.name} is missing")
+    for item in dataclasses.fields(shape):  # type: ignore[arg-type]
+        if item.name in members:
+            found[item.name] = _value(hints[item.name], members[item.name], f"{where}.{item.name}")
+        elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
+            raise _ShapeError(f"{where}.{item.name} is missing")
     return shape(**found)
 
 
