@@ -108,11 +108,19 @@ class Reader:
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] in {"SEVERE", "WARNING"}]
 
     def screenshot(self, name, width, height=1200):
-        self.driver.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
-        )
+        self._resize(width, height)
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         data = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})["data"]
         (SCREENSHOTS / f"{name}-{width}.png").write_bytes(base64.b64decode(data))
         self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+    def width_at(self, width):
+        """How wide the document is in a window of that width."""
+        self._resize(width, 1200)
+        found = self.script("return document.documentElement.scrollWidth")
+        self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        return found
+
+    def _resize(self, width, height):
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)

@@ -13,8 +13,9 @@ function fragment({ anchor, tab, query }) {
 function readFragment() {
   const parts = location.hash.slice(1).split("&");
   const plainly = (text) => { try { return decodeURIComponent(text); } catch { return text; } };
-  const given = Object.fromEntries(parts.slice(1).concat(parts[0].includes("=") ? parts[0] : []).map((part) => [part.slice(0, part.indexOf("=")), plainly(part.slice(part.indexOf("=") + 1))]));
-  return { anchor: parts[0].includes("=") ? "cases" : plainly(parts[0]) || "overview", ...given };
+  const named = /^(q|tab)=/, given = {};
+  for (const part of parts.filter((one) => named.test(one))) given[part.slice(0, part.indexOf("="))] = plainly(part.slice(part.indexOf("=") + 1));
+  return { anchor: named.test(parts[0]) ? "cases" : plainly(parts[0]) || "overview", ...given };
 }
 function go(change) {
   const anchor = state.number >= 0 ? "case-" + rows[state.number][ROW.id] : state.view;
