@@ -73,7 +73,9 @@ def write_html(
         opening = _render(page)
         with Path(path).open("wb") as out:
             out.write(opening.encode())
-            out.write(b'<script type="text/plain" id="index">' + index + b"</script>\n")
+            out.write(b'<script type="text/plain" id="index">')
+            out.write(index)
+            out.write(b"</script>\n")
             spool.seek(0)
             shutil.copyfileobj(spool, out, 1 << 20)
             out.write(f"<script>{_script()}</script>\n</body>\n</html>\n".encode())
@@ -121,7 +123,6 @@ class _Seen:
     symptoms: list[Symptom] = field(default_factory=list)
     standings: dict[str, Standing] = field(default_factory=dict)
     answers: dict[tuple[str, str], list[Answer]] = field(default_factory=dict)
-    ids: set[str] = field(default_factory=set)
     requests: int = 0
     sent: int = 0
     received: int = 0
@@ -140,7 +141,6 @@ class _Seen:
         self.number += 1
         rung, level = record["rung"], record["level"]
         self.outcomes[level, rung] += 1
-        self.ids.add(record["id"])
         if rung in TROUBLED or self.keep_standings:
             case = stream.decode(record)
             if rung in TROUBLED:
@@ -155,11 +155,12 @@ class _Seen:
         headers = {  # those the case looked at
             check["subject"][7:].lower() for check in record["checks"] if check["subject"][:7] == "header "
         }
-        row = (
-            record["id"], _RUNG_NUMBER[rung], _LEVEL_NUMBER[level], record["area"], record["says"], record["reason"],
-            record["cites"], " ".join(sorted(headers)),
-        )  # fmt: skip
-        return _encode(row)
+        cites = ",".join(map(_quoted, record["cites"]))
+        names = _quoted(" ".join(sorted(headers)))
+        return (
+            f"[{_quoted(record['id'])},{_RUNG_NUMBER[rung]},{_LEVEL_NUMBER[level]},{_quoted(record['area'])},"
+            f"{_quoted(record['says'])},{_quoted(record['reason'])},[{cites}],{names}]"
+        )
 
     def _weigh(self, exchange: Mapping[str, Any]) -> None:
         sent, received = exchange["sent"], exchange["received"]
@@ -170,7 +171,7 @@ class _Seen:
         self.milliseconds += exchange["ms"]
 
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_quoted = json.encoder.encode_basestring_ascii
 _RUNG_NUMBER: Mapping[str, int] = {rung: number for number, rung in enumerate(RUNGS)}
 _LEVEL_NUMBER: Mapping[str, int] = {level: number for number, level in enumerate(LEVELS)}
 _SSE_KMS = re.compile(r"server-side-encryption(?::|=)\s*kms", re.IGNORECASE)
@@ -292,7 +293,7 @@ def _page(
     musts = [view for view in views.values() if view.clause.level == "must" and view.clause.observable != "no"]
     found = causes(seen.symptoms)
     changed = changes(before.standings, seen.standings) if before is not None else None
-    missing = tuple(planned for planned in header.planned if planned not in seen.ids)
+    missing = stream.missing
     done = len(header.planned) - len(missing)
     counts = Counter(view.verdict for view in views.values())
     return Page(

@@ -356,13 +356,13 @@ class Stream:
             raise _unreadable(self.path, error) from error
         self.header = self._reader.results().header
         self.footer = self._reader.footer_of(last)
+        self._order = _Order(self.header.planned)
 
     def cases(self) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
         """Every case as its line and the object on it; only what every reader relies on is looked at.
 
         :raises ResultsError: as read_results does, but for values deep inside a case.
         """
-        seen: set[str] = set()
         ended = False
         with self.path.open("rb") as file:
             file.readline()
@@ -373,14 +373,46 @@ class Stream:
                 if record["kind"] == "footer":
                     ended = True
                     continue
-                if record["id"] in seen:
+                if not self._order.take(record["id"]):
                     raise self._reader.repeated(number, record["id"])
-                seen.add(record["id"])
                 yield line, record
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Ids of planned cases that have not gone by, in plan order."""
+        return self._order.missing
 
     def decode(self, record: Mapping[str, Any]) -> Case:
         """The whole case on a line, or ResultsError."""
         return self._reader.decode_case(0, record)
+
+
+class _Order:
+    """Which planned cases have gone by: as long as they come as planned, how many is all that has to be kept."""
+
+    def __init__(self, planned: tuple[str, ...]) -> None:
+        self._planned = planned
+        self._next = 0
+        self._seen: set[str] | None = None
+
+    def take(self, name: str) -> bool:
+        """Note a case; False when it has gone by before."""
+        if self._seen is None:
+            if self._next < len(self._planned) and self._planned[self._next] == name:
+                self._next += 1
+                return True
+            self._seen = set(self._planned[: self._next])
+        known = name in self._seen
+        self._seen.add(name)
+        return not known
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Those that have not, in plan order."""
+        seen = self._seen
+        return (
+            self._planned[self._next :] if seen is None else tuple(name for name in self._planned if name not in seen)
+        )
 
 
 def _last_line(file: BinaryIO) -> bytes:
@@ -412,10 +444,10 @@ class _ShapeError(Exception):
 
 
 _ONE_RUN = "Put each run in a file of its own"
-_RELIED_ON: Mapping[str, type] = {
-    "id": str, "says": str, "area": str, "level": str, "rung": str, "reason": str,
-    "cites": list, "checks": list, "observations": list, "exchanges": list,
-}  # fmt: skip
+_RELIED_ON: tuple[tuple[str, type], ...] = (
+    ("id", str), ("says", str), ("area", str), ("level", str), ("rung", str), ("reason", str),
+    ("cites", list), ("checks", list), ("observations", list), ("exchanges", list),
+)  # fmt: skip
 
 
 class _Reader:
@@ -476,10 +508,11 @@ class _Reader:
             raise self._second_header(number)
         if kind not in self._known:
             raise self._unknown_kind(number, kind)
-        wrong = next((name for name, of in _RELIED_ON.items() if type(record.get(name)) is not of), None)
-        if kind == "case" and wrong is not None:
-            problem = f"case.{wrong} is missing or not a {_RELIED_ON[wrong].__name__}"
-            raise self._error(number, problem, "Hold the line against reports/results.schema.json")
+        if kind == "case":
+            for name, of in _RELIED_ON:
+                if type(record.get(name)) is not of:
+                    problem = f"case.{name} is missing or not a {of.__name__}"
+                    raise self._error(number, problem, "Hold the line against reports/results.schema.json")
         return record
 
     def repeated(self, number: int, name: str) -> ResultsError:
@@ -493,7 +526,7 @@ class _Reader:
     def _parse(self, number: int, line: bytes) -> Mapping[str, object] | None:
         """Return the object on the line; None for a last line that was cut off."""
         try:
-            record = json.loads(line)
+            record = _parsed(line)
         except (ValueError, RecursionError) as error:
             if self._header is not None and not line.endswith(b"\n"):
                 return None
@@ -543,6 +576,16 @@ class _Reader:
         return ResultsError(file=self.path, line=number, problem=problem, remedy=remedy)
 
 
+_DECODE = json.JSONDecoder().raw_decode
+
+
+def _parsed(line: bytes) -> object:
+    """What json.loads gives, without its guess of the encoding, which a hundred thousand lines feel."""
+    text = line.decode().strip()
+    value, end = _DECODE(text)
+    return value if end == len(text) else json.loads(text)
+
+
 @functools.cache
 def _hints(shape: Hashable) -> Mapping[str, object]:
     """Return the types of the fields of *shape*."""
@@ -582,6 +625,8 @@ def _bytes(value: object, where: str) -> bytes:
 
 def _tuple(hint: object, value: object, where: str) -> object:
     items = _instance(list, value, where)
+    if get_args(hint)[0] is str and all(type(item) is str for item in items):
+        return tuple(items)
     return tuple(_value(get_args(hint)[0], item, f"{where}[{index}]") for index, item in enumerate(items))
 
 

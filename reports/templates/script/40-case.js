@@ -25,7 +25,7 @@ function tabVerdict(item) {
         el("td", {}, visible(check.wanted)),
         el("td", {}, visible(check.got), check.says ? el("p", { class: "difference" }, visible(check.says)) : null),
         el("td", {}, clauseLinks(check.clauses))))))));
-    if (exchange && checks.some((check) => !check.held)) out.push(el("h5", {}, T("answer_marked")), wireHead(exchange.received.head, checks));
+    if (exchange && checks.some((check) => !check.held)) out.push(el("h5", {}, T("answer_marked")), wireHead(exchange.received.head, checks, visible(step)));
   }
   if (item.observations.length) {
     out.push(el("h4", {}, T("observed_here")), el("ul", {}, item.observations.map((seen) =>
@@ -57,8 +57,8 @@ function headLines(head, checks) {
   return { lines, absent };
 }
 
-function wireHead(head, checks) {
-  const { lines, absent } = headLines(head, checks || []);
+function wireHead(head, checks, label) {
+  const { lines, absent } = headLines(head, checks);
   if (!lines.length) return el("p", { class: "quiet" }, T("no_head"));
   const flag = (check) => el("strong", { class: "flag" }, " ◀ " + T("not_met") + ": " + visible(check.wanted));
   const shown = lines.map((line) => {
@@ -67,17 +67,17 @@ function wireHead(head, checks) {
     return [line.why ? el("mark", {}, text, flag(line.why)) : text, " ", end, "\n"];
   });
   const missing = absent.map((check) => [el("mark", { class: "missing" }, "(" + T("no_line") + ") " + visible(check.subject.slice(7)), flag(check)), "\n"]);
-  return el("pre", { class: "head", tabindex: "0", role: "region", "aria-label": T("head") }, shown.flat(), missing.flat());
+  return el("pre", { class: "head", tabindex: "0", role: "region", "aria-label": label + " · " + T("head") }, shown.flat(), missing.flat());
 }
 
-function wireBody(message) {
+function wireBody(message, label) {
   const cut = message.body.length < message.body_size;
   const size = T("body_size", { n: message.body_size.toLocaleString("en") });
   const facts = [size, message.body_sha256 ? el("code", { class: "digest" }, "SHA-256 " + visible(message.body_sha256)) : null,
     cut ? el("span", {}, T("body_cut", { n: message.body.length.toLocaleString("en") })) : null];
   const text = message.body ? bodyText(message.body, cut) : "";
   const shown = text === null ? hexDump(message.body) : text;
-  return [el("p", { class: "facts" }, facts), shown ? el("pre", { class: text === null ? "body hex" : "body", tabindex: "0", role: "region", "aria-label": T("body") }, shown) : null];
+  return [el("p", { class: "facts" }, facts), shown ? el("pre", { class: text === null ? "body hex" : "body", tabindex: "0", role: "region", "aria-label": label + " · " + T("body") }, shown) : null];
 }
 
 function tabWire(item) {
@@ -85,13 +85,14 @@ function tabWire(item) {
   return [el("p", { class: "quiet" }, T("wire_note")), ...item.exchanges.map((exchange) => {
     const checks = item.checks.filter((check) => check.step === exchange.step);
     const unmet = checks.some((check) => !check.held);
+    const label = (direction) => visible(exchange.step) + " · " + T(direction);
     return el("section", { class: "exchange" + (unmet ? " unmet" : ""), "aria-label": visible(exchange.step) },
       el("h4", {}, visible(exchange.step), el("span", { class: "quiet" }, " · ", visible(exchange.outcome), " · ", exchange.ms.toFixed(1) + " ms"),
         exchange.continued === true ? el("span", { class: "quiet" }, " · ", T("continued")) : null,
         exchange.continued === false ? el("span", { class: "quiet" }, " · ", T("not_continued")) : null),
       el("div", { class: "pair" },
-        el("div", {}, el("h5", {}, T("sent")), wireHead(exchange.sent.head), wireBody(exchange.sent)),
-        el("div", {}, el("h5", {}, T("received")), wireHead(exchange.received.head, checks), wireBody(exchange.received))));
+        el("div", {}, el("h5", {}, T("sent")), wireHead(exchange.sent.head, [], label("sent")), wireBody(exchange.sent, label("sent"))),
+        el("div", {}, el("h5", {}, T("received")), wireHead(exchange.received.head, checks, label("received")), wireBody(exchange.received, label("received")))));
   })];
 }
 
