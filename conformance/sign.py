@@ -109,14 +109,15 @@ def _query(text: str) -> list[tuple[str, str | None]]:
 
 
 def header_pairs(lines: Sequence[str]) -> Pairs:
-    """Header lines as pairs.
+    """Header lines as pairs; ``Name;`` is curl's way to write one without a value.
 
     :raises TargetError: a line without a colon.
     """
-    wrong = next((line for line in lines if ":" not in line), None)
+    written = tuple(f"{line[:-1]}:" if line.endswith(";") and ":" not in line else line for line in lines)
+    wrong = next((line for line in written if ":" not in line), None)
     if wrong is not None:
         raise TargetError(f"-H {wrong!r}: not a header line; write it as 'Name: value'")
-    return tuple((line.partition(":")[0].strip(), _value(line)) for line in lines)
+    return tuple((line.partition(":")[0].strip(), _value(line)) for line in written)
 
 
 def identity_from(environment: Mapping[str, str], name: str) -> Identity:

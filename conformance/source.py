@@ -47,7 +47,9 @@ def excerpt(lines: Sequence[str], first: int) -> str:
         ),
         len(lines),
     )
-    return "".join(f"{line}\n" for line in lines[start:after]).rstrip("\n") + "\n"
+    while not lines[after - 1].strip() or lines[after - 1].lstrip().startswith("#"):
+        after -= 1
+    return "".join(f"{line}\n" for line in lines[start:after])
 
 
 def _depth(line: str) -> int:
