@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         "--cases", type=Path, metavar="FILE.yaml", help="play this case file instead of the library's cases"
     )
     run.add_argument("--out", type=Path, metavar="DIR", help="folder for results.jsonl, report.html, junit.xml")
+    _add_report_options(run)
     run.set_defaults(command=_run)
     for name, command, text in (
         ("list", _list, "list the cases"),
@@ -100,7 +101,21 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="render a results file again")
     report.add_argument("results", type=Path, metavar="RESULTS.jsonl")
     report.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: beside the results)")
+    _add_report_options(report)
     report.set_defaults(command=_report)
+    sign = commands.add_parser("sign", help="sign a request of your own; credentials from the environment")
+    sign.add_argument("method", nargs="?", metavar="METHOD")
+    sign.add_argument("url", nargs="?", metavar="URL")
+    sign.add_argument(
+        "-H", action="append", default=[], dest="headers", metavar="LINE", help="header line it will have"
+    )
+    sign.add_argument("--as-url", action="store_true", help="print a signed URL instead of header lines")
+    sign.add_argument("--raw", type=Path, metavar="FILE", help="sign the raw request in FILE again and print it")
+    sign.add_argument("--virtual-host", action="store_true", help="the bucket is the first label of the host")
+    sign.add_argument(
+        "--identity", default="owner", metavar="NAME", help="owner, or other_account for OBS_OTHER_ACCOUNT_*"
+    )
+    sign.set_defaults(command=_sign)
     exploring.add_commands(commands, _add_target_options)
     for name, explore in (
         ("probe", _probe),
@@ -160,6 +175,13 @@ def _shell(options: argparse.Namespace) -> int:
         return exploring.run_shell(target)
 
 
+def _add_report_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--previous", type=Path, metavar="RESULTS", help="results of an earlier run to compare with")
+    parser.add_argument(
+        "--page", type=Path, action="append", default=[], metavar="PAGE.txt", help="text of a page, to show it judged"
+    )
+
+
 def _run(options: argparse.Namespace) -> int:
     from conformance.campaign import Campaign
     from conformance.journal import Journal
@@ -182,7 +204,7 @@ def _run(options: argparse.Namespace) -> int:
         finally:
             transport.close()
             journal.close()
-    _render(out / "results.jsonl", out)
+    _render(out / "results.jsonl", out, options)
     print(f"report: {out / 'report.html'}")
     return code
 
@@ -223,8 +245,10 @@ def _out_folder(chosen: Path | None) -> Path:
 
 
 def _play(campaign: Campaign, library: Library, options: argparse.Namespace, out: Path) -> int:
-    from conformance.results import Redactor, ResultsFile
+    from conformance.results import Redactor, ResultsFile, load_proofs
+    from conformance.source import case_source
 
+    proofs = load_proofs()
     plan, target, world = campaign.plan, campaign.target, campaign.world
     results_file = ResultsFile(out / "results.jsonl", Redactor(target.secrets()))
     results_file.header(
@@ -242,7 +266,13 @@ def _play(campaign: Campaign, library: Library, options: argparse.Namespace, out
         campaign.prepare()
         for result in campaign.run(options.jobs or target.jobs):
             results.append(result)
-            results_file.case(result)
+            name = result.case.id
+            results_file.case(
+                result,
+                token=world.token(name),
+                source=case_source(result.case),
+                proofs=proofs.get(name.partition("/")[0], proofs.get(name, ())),
+            )
             if result.rung != "pass":
                 print(
                     f"{_MARKS.get(result.rung, result.rung.upper()):>14}  {result.case.id}  {result.reason}", flush=True
@@ -262,23 +292,40 @@ def _play(campaign: Campaign, library: Library, options: argparse.Namespace, out
     return code
 
 
-def _render(results: Path, out: Path) -> None:
+def _render(results: Path, out: Path, options: argparse.Namespace) -> None:
     from reports.html import write_html
     from reports.junit import write_junit
     from reports.model import ResultsError, read_results
 
     try:
-        read = read_results(results)
+        write_html(results, out / "report.html", previous=options.previous, pages=options.page)
+        write_junit(read_results(results), out / "junit.xml")
     except ResultsError as error:
         raise UsageError(str(error)) from error
-    write_html(read, out / "report.html")
-    write_junit(read, out / "junit.xml")
 
 
 def _report(options: argparse.Namespace) -> int:
     out = _out_folder(options.out or options.results.parent)
-    _render(options.results, out)
+    _render(options.results, out, options)
     print(f"report: {out / 'report.html'}")
+    return 0
+
+
+def _sign(options: argparse.Namespace) -> int:
+    from conformance.sign import header_pairs, signer_from
+
+    signer = signer_from(os.environ, options.identity, virtual_host=options.virtual_host)
+    if options.raw is not None:
+        try:
+            sys.stdout.buffer.write(signer.raw(options.raw.read_bytes()))
+        except OSError as error:
+            raise UsageError(f"--raw {options.raw}: cannot be read: {error.strerror}") from error
+        return 0
+    if options.url is None:
+        raise UsageError("sign: give METHOD and URL, or --raw FILE")
+    headers = header_pairs(options.headers)
+    signed = signer.url(options.method, options.url, headers) if options.as_url else None
+    print(signed or "\n".join(signer.header_lines(options.method, options.url, headers)))
     return 0
 
 

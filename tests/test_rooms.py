@@ -10,9 +10,9 @@ SEES_SEVERAL = {"conformance/cli.py", "conformance/selftest.py"}
 FLOORS = {
     "conformance": [
         {"__init__", "vocabulary"},
-        {"signing", "placeholders", "requirements", "verdict", "world", "journal", "cache", "strictyaml"},
+        {"signing", "placeholders", "bodies", "requirements", "verdict", "world", "journal", "cache", "strictyaml"},
         {"judge", "target", "wire", "recording", "casefile"},
-        {"explain", "play", "transport", "results", "bundled", "vectors", "passive", "annotate"},
+        {"explain", "play", "transport", "results", "bundled", "vectors", "source", "sign", "passive", "annotate"},
         {"campaign", "recordings"},
         {"probe", "heard", "model", "casewriter", "polite", "differential"},
         {"properties"},
