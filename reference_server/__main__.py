@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import sys
@@ -42,6 +43,7 @@ USAGE = 2
 _DOMAIN_ID = re.compile(r"[0-9a-z]{32}")
 _REGION = re.compile(r"[A-Za-z0-9-]{1,64}")
 _MAX_PORT = 65535
+_TEMPORARY, _MARK = "obs-reference-server-", "temporary"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -174,6 +176,7 @@ async def _serve(options: argparse.Namespace) -> None:
         await stop.wait()
         service.stopping = True
         await listening.end(options.grace)
+        _ignore_signals()
 
 
 class _Listening:
@@ -258,10 +261,16 @@ def _config(options: argparse.Namespace) -> Config | None:
 
 
 def _temporary(stack: ExitStack) -> Path:
+    """A folder for a server that keeps nothing; those that killed servers have left over are removed."""
     try:
-        return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="obs-reference-server-")))
+        for mark in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*/{_MARK}"):
+            if State.abandoned(mark.parent):
+                shutil.rmtree(mark.parent, ignore_errors=True)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=_TEMPORARY)))
+        (folder / _MARK).touch()
     except OSError as error:
         raise StartError(f"A temporary folder cannot be made: {error.strerror}; name one with --data.") from error
+    return folder
 
 
 def _tls(options: argparse.Namespace, folder: Path, hosts: tuple[str, ...]) -> tuple[ssl.SSLContext | None, str]:
@@ -343,6 +352,13 @@ def _stop_event(hurry: Callable[[], None], *, with_parent: bool) -> asyncio.Even
     if with_parent:
         threading.Thread(target=wait_for_end, daemon=True).start()
     return stop
+
+
+def _ignore_signals() -> None:
+    """What is left to do at the end is short, and must not be cut off by an impatient second signal."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from reference_server.wire import Response, host_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from reference_server.errors import ObsError
     from reference_server.identities import Directory
     from reference_server.wire import Head
     from reference_server.world import Call, Seams
@@ -64,20 +65,25 @@ class AccessLog:
         self._now = now
         self._directory = directory
         self._told: Told | None = None
+        self._refusal = ""
 
     def watching(self, seams: Seams) -> Seams:
         """The same server, telling this log of each answer."""
+
+        def refuse(method: str, error: ObsError, body: bytes) -> Response:
+            self._refusal = error.code
+            return seams.refuse(method, error, body)
 
         def finish(call: Call | None, response: Response) -> Response:
             finished = seams.finish(call, response)
             self.tell(self._of_call(call, finished))
             return finished
 
-        return replace(seams, finish=finish)
+        return replace(seams, refuse=refuse, finish=finish)
 
     def _of_call(self, call: Call | None, response: Response) -> Told:
         request_id = response.first("x-obs-request-id") or ""
-        error = response.first("x-obs-error-code") or ""
+        error, self._refusal = self._refusal, ""
         if call is None:
             return Told(response, None, request_id, error=error)
         claim, resource = accepted(call, self._directory)

@@ -164,8 +164,15 @@ class AdminService:
         if head is not None and head.method == "HEAD":
             body = b""
         response = Response(status, tuple(headers), body)
-        self._on_answer(Told(response, head, request_id, operation=operation, caller=caller, error=error))
+        self._on_answer(Told(response, head, request_id, operation, caller, error, signed=_proof(head)))
         return response
+
+
+def _proof(head: Head | None) -> str:
+    """By what a request means to prove who makes it, as logs name it."""
+    if head is None or head.headers.first(TOKEN_HEADER) is not None:
+        return "" if head is None else "token"
+    return "sdk" if head.headers.first("authorization") is not None else "anonymous"
 
 
 def _kms_error(code: str, message: str) -> dict[str, Any]:

@@ -68,6 +68,17 @@ class State:
             raise StartError(f"The data directory {folder} cannot be used: {error}.") from error
         return state
 
+    @staticmethod
+    def abandoned(folder: Path) -> bool:
+        """Whether a server has had this folder, and none has it any more."""
+        try:
+            if not (folder / "lock").exists():
+                return False
+            os.close(_lock(folder))
+        except (OSError, StartError):
+            return False
+        return True
+
     def check_root_key(self) -> None:
         """Refuse a root key that is not the one this state was made with."""
         mark = hmac.digest(self.root_key, b"obs-reference-server root key", "sha256")
