@@ -170,13 +170,15 @@ async def _serve(options: argparse.Namespace) -> None:
         log = _access_log(options, service, stack)
         asyncio.get_running_loop().set_exception_handler(_report_of_loop)
         listening = _Listening(options, service, made, log=log, tls=tls, ca_bundle=ca_bundle)
-        await listening.begin()
-        stop = _stop_event(listening.hurry, with_parent=options.exit_with_parent)
-        print(listening.endpoint, flush=True)
-        await stop.wait()
-        service.stopping = True
-        await listening.end(options.grace)
-        _ignore_signals()
+        try:
+            await listening.begin()
+            stop = _stop_event(listening.hurry, with_parent=options.exit_with_parent)
+            print(listening.endpoint, flush=True)
+            await stop.wait()
+        finally:
+            service.stopping = True
+            await listening.end(options.grace)
+            _ignore_signals()
 
 
 class _Listening:

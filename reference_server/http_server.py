@@ -467,8 +467,6 @@ class HttpServer:
         """Accept nobody new, let requests in flight finish, then close."""
         if self._server is not None:
             self._server.close()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
         until = asyncio.get_running_loop().time() + grace_s
         while self.connections and not self._hurried and asyncio.get_running_loop().time() < until:
             self._gone.clear()
@@ -476,6 +474,8 @@ class HttpServer:
                 connection.close_if_idle()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._gone.wait(), 0.05)
+        if self._sweeper is not None:
+            self._sweeper.cancel()  # until here clients that take too long are still sent away
         for connection in list(self.connections):
             connection.abort()
 

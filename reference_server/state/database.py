@@ -74,7 +74,8 @@ class Database:
         if not in_memory and not new:
             (verdict,) = self.connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
-                raise StartError(f"The database is damaged: {verdict}. Restore server.db; nothing has been changed.")
+                says = " ".join(verdict.split())
+                raise StartError(f"The database is damaged: {says}. Restore server.db; nothing has been changed.")
         if not in_memory:
             self.connection.execute("PRAGMA journal_mode=WAL")
             self.connection.execute("PRAGMA synchronous=NORMAL")

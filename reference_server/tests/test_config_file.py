@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
 
+from reference_server.__main__ import main
 from reference_server.config_file import read_config
 from reference_server.errors import StartError
 from reference_server.keyring import KeyState
@@ -233,18 +232,14 @@ def test_what_cannot_change_is_told(tmp_path: Path, change: str, says: str) -> N
         (["--domain-id", "e" * 32], "domain_id: is not the"),
     ],
 )
-def test_file_and_option_that_disagree_are_one_clear_line(tmp_path: Path, options: list[str], says: str) -> None:
+def test_file_and_option_that_disagree_are_one_clear_line(
+    tmp_path: Path, options: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = written(tmp_path, f'region = "eu-de"\ndomain_id = "{"d" * 32}"\n[identities.owner]\n')
-    ended = subprocess.run(
-        [sys.executable, "-m", "reference_server", "--config", str(path), *options],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        stdin=subprocess.DEVNULL,
-    )
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith(f"obs-reference-server: {path}: {says}")
-    assert ended.stderr.count("\n") == 1
+    assert main(["--config", str(path), *options]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.startswith(f"obs-reference-server: {path}: {says}")
 
 
 def test_file_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import tomllib
@@ -19,13 +20,14 @@ from reference_server import kms_api
 from reference_server.admin_api import AdminService
 from reference_server.keyring import KEY_QUOTA, KeyState
 from reference_server.state.store import State
+from reference_server.tests.conftest import Server
 from reference_server.wire import Head, Headers, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from reference_server.tests.conftest import Rig, Server
+    from reference_server.tests.conftest import Rig
 
 DAY_MS = 24 * 3600 * 1000
 KMS = ("x-obs-server-side-encryption", "kms")
@@ -72,12 +74,15 @@ class Client:
         return self.client.cancel_key_deletion(kms.CancelKeyDeletionRequest(body=body))
 
 
-@pytest.fixture
-def administered(start: Callable[..., Server], tmp_path: Path) -> tuple[Server, dict[str, Any]]:
-    """A server with its key service, and its admin file."""
-    server = start("--kms-port", "0", "--admin-file", str(tmp_path / "admin.toml"))
-    assert oct((tmp_path / "admin.toml").stat().st_mode & 0o777) == "0o600"
-    return server, tomllib.loads((tmp_path / "admin.toml").read_text())
+@pytest.fixture(scope="module")
+def administered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, dict[str, Any]]]:
+    """A server with its key service and a bucket, and its admin file."""
+    folder = tmp_path_factory.mktemp("administered")
+    server = Server(folder, "--kms-port", "0", "--admin-file", str(folder / "admin.toml"))
+    assert oct((folder / "admin.toml").stat().st_mode & 0o777) == "0o600"
+    assert server.ask("PUT", "/bucket").status == 200
+    yield server, tomllib.loads((folder / "admin.toml").read_text())
+    assert server.stop() == (0, "")
 
 
 def test_key_of_the_vendors_client_encrypts_objects_through_its_whole_life(
@@ -85,7 +90,6 @@ def test_key_of_the_vendors_client_encrypts_objects_through_its_whole_life(
 ) -> None:
     server, admin = administered
     client = Client(admin, "owner")
-    server.ask("PUT", "/bucket")
     key = client.create("my-key", key_description="for a test")
     details = client.describe(key)
     assert (details.key_alias, details.key_description, details.realm) == ("my-key", "for a test", "region")
@@ -114,7 +118,6 @@ def test_key_of_the_vendors_client_encrypts_objects_through_its_whole_life(
 def test_default_key_is_listed_once_made_and_is_the_services_own(administered: tuple[Server, dict[str, Any]]) -> None:
     server, admin = administered
     client = Client(admin, "owner")
-    server.ask("PUT", "/bucket")
     before = client.ids()
     stored = server.ask("PUT", "/bucket/o", (KMS,), b"x")
     (default,) = set(client.ids()) - set(before)
@@ -144,12 +147,12 @@ def test_key_outside_the_default_project_is_its_makers_for_both_services(
         with pytest.raises(ClientRequestException) as caught:
             client.describe(key)
         assert (caught.value.status_code, caught.value.error_code) == (404, "KMS.0207")
-    server.ask("PUT", "/bucket")
     assert server.ask("PUT", "/bucket/o", (KMS, (KEY_ID, key)), b"x").status == 403
 
 
 def test_wrong_secret_is_told_as_the_gateway_tells_it(administered: tuple[Server, dict[str, Any]]) -> None:
     _, admin = administered
+    admin = copy.deepcopy(admin)
     admin["identities"]["owner"]["secret_key"] = "not the secret"
     with pytest.raises(ClientRequestException) as caught:
         Client(admin, "owner").ids()
@@ -379,7 +382,7 @@ def test_account_has_a_hundred_custom_keys_and_no_more(admin: Admin) -> None:
     assert admin.ask("create-key", role="other_account", key_alias="theirs")[0] == 200
 
 
-def test_codes_are_those_of_the_table(admin: Admin) -> None:
+def test_codes_are_those_of_the_table() -> None:
     with pytest.raises(KeyError):
         kms_api.KmsError("KMS.9999")
     assert set(kms_api.OPERATIONS) == {
