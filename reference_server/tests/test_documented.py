@@ -43,7 +43,7 @@ def test_every_field_of_the_log_is_in_the_table_and_no_other() -> None:
 
 
 def test_codes_on_the_page_are_those_of_the_key_service() -> None:
-    listed = {f"KMS.{number}" for number in re.findall(r"\b(\d{4}) [a-z]", section("Key service"))}
+    listed = {f"KMS.{number}" for number in re.findall(r"\b(\d{4}) [A-Za-z]", section("Key service"))}
     own = {code for code in kms_api.STATUS_AND_TEXT if code.startswith("KMS.")}
     assert listed <= own
     assert len(listed) == 16
@@ -75,9 +75,6 @@ def test_commands_on_the_page_do_what_they_say(tmp_path: Path) -> None:
     finally:
         if shell.poll() is None:
             os.killpg(shell.pid, signal.SIGKILL)
-    answers = [
-        json.loads(text) for text in re.findall(r"\{.*?\}(?=\{|\n|$)", said.partition("\n")[2]) if '"key_' in text
-    ]
     states = re.findall(r'"key_state": "(\d)"\}', said)
-    assert answers
+    assert re.match(r'https?://\S+\n\{"key_info": \{"key_id": ', said)
     assert states[-3:] == ["3", "4", "3"]

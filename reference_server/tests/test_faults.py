@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reference_server.provision import provision
+from reference_server.service import Service
 from reference_server.state.blobs import MemoryBlobs
 from reference_server.state.bodies import StoredBody
 from reference_server.state.database import Database
@@ -173,6 +175,20 @@ def test_real_full_database_is_refused_and_recovers(rig: Rig) -> None:
     assert rig.ask("GET", "/bucket/o").content() == b"old"
     sql.execute("PRAGMA max_page_count=1000000")
     assert rig.ask("PUT", "/bucket/o", (KMS,), bytes(200_000)).status == 200
+
+
+def test_accounts_are_made_all_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = State.in_memory(random.Random(1).randbytes)
+    service = Service.over(state, now=lambda: 0.0, dice=random.Random(2).randbytes)
+
+    def full(_name: str, _value: bytes) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(state.settings, "put", full)
+        with pytest.raises(sqlite3.OperationalError):
+            provision(service.world)
+    assert (state.identities.load(), tuple(state.master_keys.load_keys())) == ((), ())
 
 
 # ---- a damaged or foreign data directory -------------------------------------------------------------------------------

@@ -514,6 +514,17 @@ def test_new_user_can_use_both_services_at_once(admin: Admin) -> None:
     assert admin.send("POST", "/v3/users", body, TOKEN)[0] == 409
 
 
+def test_key_outside_the_default_project_is_not_its_makers_colleagues(admin: Admin) -> None:
+    maker = admin.rig.identity("other_project").caller
+    user = {"name": "next-door", "domain_id": maker.domain_id, "default_project_id": maker.project_id}
+    _, made = admin.send("POST", "/v3/users", json.dumps({"user": user}).encode(), TOKEN)
+    admin.rig.made.identities["next-door"] = made["credential"]["access"]
+    key = admin.rig.made.keys["other_project"]
+    assert admin.send_signed(admin.signed("other_project"))[1]["keys"] == [key]
+    assert admin.send_signed(admin.signed("next-door"))[1]["keys"] == []
+    assert admin.ask("list-keys", role="other_project")[1]["keys"] == [key]  # the token stands for the maker
+
+
 def test_user_of_a_new_account_administers_it(admin: Admin) -> None:
     _, made = admin.send("POST", "/v3/users", b'{"user": {"name": "boss"}}', TOKEN)
     assert made["user"]["administrator"] is True

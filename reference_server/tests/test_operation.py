@@ -478,6 +478,16 @@ def test_second_signal_ends_it_at_once(start: Callable[..., Server]) -> None:
     assert server.stop(signal.SIGINT) == (0, "")
 
 
+def test_signals_that_keep_coming_do_not_spoil_the_end(start: Callable[..., Server], tmp_path: Path) -> None:
+    server = start("--data", str(tmp_path / "data"))
+    server.ask("PUT", "/bucket")
+    while server.process.poll() is None:
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.001)
+    assert server.stop() == (0, "")
+    assert not (tmp_path / "data" / "server.db-wal").exists()  # the database was closed as it should
+
+
 def test_folder_of_a_killed_server_is_swept_by_the_next_one(
     start: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
