@@ -58,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StartError as error:
         print(f"obs-reference-server: {error}", file=sys.stderr)
         return USAGE
+    except sqlite3.Error as error:  # before the first request or after the last; between them requests are refused
+        print(f"obs-reference-server: The database cannot be written: {error}.", file=sys.stderr)
+        return USAGE
     return 0
 
 

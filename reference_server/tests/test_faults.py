@@ -125,6 +125,27 @@ def test_full_disk_at_the_start_is_one_clear_line(tmp_path: Path) -> None:
     assert State.at(data, os.urandom).close() is None  # what that start has left over is no hindrance
 
 
+def test_start_on_a_nearly_full_disk_succeeds_or_is_one_clear_line(tmp_path: Path) -> None:
+    """The more files may grow, the further a start comes: to its key, its tables, its accounts, its first answer."""
+    outcomes = []
+    for kib in (1, 8, 34, 50, 60, 70, 80, 400):
+        data = tmp_path / f"data-{kib}"
+        command = [sys.executable, "-m", "reference_server", "--data", str(data), "--exit-with-parent"]
+        ended = subprocess.run(
+            ["bash", "-c", f'ulimit -f {kib}; exec "$@"', "bash", *command],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            stdin=subprocess.DEVNULL,
+        )
+        lines = ended.stderr.splitlines()
+        assert (ended.returncode, len(lines)) in ((0, 0), (2, 1)), (kib, ended.stderr)
+        outcomes.append(ended.returncode)
+        again = State.at(data, os.urandom)  # with room, the same directory does
+        again.close()
+    assert (outcomes[0], outcomes[-1]) == (2, 0)
+
+
 class Breaking:
     """A connection on which one statement fails as it does on a full disk."""
 
