@@ -6,6 +6,7 @@ and removes them with single deletes whose failure never changes a verdict. Judg
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -108,13 +109,14 @@ class Campaign:
         self._library, self._journal = library, journal
         self._transport, self._administration = transport, administration or transport
         self.bucket = f"obsc-{world.run}"
-        self._refused: tuple[Rung, str] | None = None
-        self._numbers = {case.id: number for number, case in enumerate(plan.cases)}
+        self.refused: tuple[Rung, str] | None = None
+        """Why nothing can be played, once ``prepare`` has found out."""
+        self._number = itertools.count(1)
         self._own_buckets = threading.Semaphore(target.own_buckets)
 
     def prepare(self) -> None:
         """Create the run's bucket. If that fails, every case says so and none is judged."""
-        self._refused = self._create(self.bucket, "the run's bucket")
+        self.refused = self._create(self.bucket, "the run's bucket")
 
     def _create(self, bucket: str, what: str) -> tuple[Rung, str] | None:
         self._journal.will_create("bucket", bucket)
@@ -143,8 +145,8 @@ class Campaign:
         reason = lacking(case, self.target)
         if reason is not None:
             return CaseResult(case, "not_applicable", reason[0], Played((), (), ()), 0.0)
-        if self._refused is not None:
-            return CaseResult(case, *self._refused, Played((), (), ()), 0.0)
+        if self.refused is not None:
+            return CaseResult(case, *self.refused, Played((), (), ()), 0.0)
         try:
             rung, why, played = self._play_in_its_bucket(case) if case.own_bucket else self._graded(case, self.bucket)
         except Exception as error:  # noqa: BLE001 - a bug of ours must not be counted against the target
@@ -158,7 +160,7 @@ class Campaign:
     def _play_in_its_bucket(self, case: Case) -> tuple[Rung, str, Played]:
         """Play a case in a bucket of its own, at most a few of which exist at a time (accounts have quotas)."""
         with self._own_buckets:
-            bucket = f"{self.bucket}-{self._numbers[case.id]}"
+            bucket = f"{self.bucket}-{next(self._number)}"
             refused = self._create(bucket, "the case's own bucket")
             try:
                 return (*refused, Played((), (), ())) if refused else self._graded(case, bucket)
@@ -173,13 +175,17 @@ class Campaign:
         try:
             request = next(script)
             while time.perf_counter() < deadline:
-                request = script.send(self._send(request))
+                request = script.send(self.transmit(request))
         except StopIteration as stop:
             played: Played = stop.value
             return played
         return Played((), (), (), f"the case took longer than {self.target.case_timeout_s:g} s", unanswered=True)
 
-    def _send(self, request: Request) -> Exchange:
+    def transmit(self, request: Request) -> Exchange:
+        """Send a request into a bucket of this run, with what it may create written down before.
+
+        :raises RuntimeError: the bucket is not this run's, and the request would change it.
+        """
         if not self._journal.owns_bucket(request.bucket):
             raise RuntimeError(f"refusing to touch bucket {request.bucket}, which this run did not create")
         if request.method in _WRITES and request.object is not None:

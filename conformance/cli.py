@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conformance import __version__, verdict
-from conformance.casefile import load_library
+from conformance import __version__, exploring, verdict
+from conformance.casefile import load_library, with_cases_of
 from conformance.vocabulary import CaseError, TargetError
 
 if TYPE_CHECKING:
@@ -57,9 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"obs-conformance {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="play the cases; without a target against the bundled reference server")
-    where = run.add_mutually_exclusive_group()
-    where.add_argument("--target", type=Path, metavar="FILE.toml", help="target file")
-    where.add_argument("--endpoint", metavar="URL", help="endpoint alone; credentials from the environment")
+    _add_target_options(run)
     run.add_argument("--profile", metavar="NAME", help="profile to judge by (default: the target file's)")
     run.add_argument(
         "--select",
@@ -71,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--jobs", type=int, metavar="N", help="cases at a time (default: the target file's limit, 8)")
     run.add_argument("--seed", type=int, metavar="N", help="seed of generated names")
     run.add_argument("--strict", action="store_true", help="a broken SHOULD fails the target too")
+    run.add_argument(
+        "--cases", type=Path, metavar="FILE.yaml", help="play this case file instead of the library's cases"
+    )
     run.add_argument("--out", type=Path, metavar="DIR", help="folder for results.jsonl, report.html, junit.xml")
     run.set_defaults(command=_run)
     for name, command, text in (
@@ -100,7 +101,63 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("results", type=Path, metavar="RESULTS.jsonl")
     report.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: beside the results)")
     report.set_defaults(command=_report)
+    exploring.add_commands(commands, _add_target_options)
+    for name, explore in (
+        ("probe", _probe),
+        ("shell", _shell),
+        ("explore", _explore),
+        ("diff", _diff),
+        ("client", exploring.run_client),
+    ):
+        commands.choices[name].set_defaults(command=explore)
     return parser
+
+
+def _add_target_options(parser: argparse.ArgumentParser) -> None:
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--target", type=Path, metavar="FILE.toml", help="target file")
+    where.add_argument("--endpoint", metavar="URL", help="endpoint alone; credentials from the environment")
+
+
+def _probe(options: argparse.Namespace) -> int:
+    with _target(options) as target:
+        return exploring.run_probe(options, target)
+
+
+def _explore(options: argparse.Namespace) -> int:
+    from conformance.selftest import campaign_in_process
+    from conformance.world import World
+    from reference_server.defects import DEFECTS
+    from reference_server.service import HONEST
+
+    seed = World.from_seed(options.seed).seed
+    if options.target is not None or options.endpoint is not None:
+        if options.defect is not None:
+            raise UsageError("--defect is for the server in process; start obs-reference-server --defect instead")
+        with _target(options) as target, exploring.over_http(target, seed, options.rate or 50.0) as campaign:
+            return exploring.run_explore(options, campaign, seed)
+    if options.defect is not None and options.defect not in DEFECTS:
+        raise UsageError(f"no defect named {options.defect}; obs-reference-server --list-defects shows them")
+    seams = HONEST if options.defect is None else DEFECTS[options.defect].seams()
+    with campaign_in_process(load_library(), seams, seed) as campaign:
+        return exploring.run_explore(options, campaign, seed)
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from conformance.bundled import bundled_server
+    from conformance.target import load_target
+
+    if not 1 <= len(options.target) <= 2:  # noqa: PLR2004 - two sides
+        raise UsageError("diff: give --target twice, or once to compare with the bundled server")
+    with contextlib.ExitStack() as stack:
+        files = options.target if len(options.target) > 1 else [stack.enter_context(bundled_server()), *options.target]
+        first, second = map(load_target, files)
+        return exploring.run_diff(options, first, second)
+
+
+def _shell(options: argparse.Namespace) -> int:
+    with _target(options) as target:
+        return exploring.run_shell(target)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -109,7 +166,7 @@ def _run(options: argparse.Namespace) -> int:
     from conformance.transport import open_transport
     from conformance.world import World
 
-    library = load_library()
+    library = load_library() if options.cases is None else with_cases_of(load_library(), options.cases)
     if options.jobs is not None and options.jobs < 1:
         raise UsageError(f"--jobs {options.jobs}: at least one case plays at a time")
     with _target(options) as target:
@@ -232,16 +289,18 @@ def _list(_: argparse.Namespace) -> int:
 
 
 def _check(_: argparse.Namespace) -> int:
+    from conformance.passive import load_rules
     from conformance.vectors import judge_vector, load_vectors
 
     library = load_library()
+    rules = load_rules(library)
     problems = list(_orphans(library))
     vectors = load_vectors()
     problems += [line for vector in vectors["vectors"] for line in judge_vector(vector, vectors["secret_key"])]
     if problems:
         raise CaseError("\n".join(problems))
     counts = f"{len(library.cases)} cases, {len(library.requirements)} clauses, {len(library.profiles)} profiles"
-    print(f"{counts}, {len(vectors['vectors'])} signing vectors: sound")
+    print(f"{counts}, {len(vectors['vectors'])} signing vectors, {len(rules)} passive rules: sound")
     return 0
 
 
@@ -270,15 +329,16 @@ def _defects(options: argparse.Namespace) -> int:
     results = []
     for result in judge_defects(LIBRARY_ROOT, options.names or list(DEFECTS), max(1, options.jobs)):
         results.append(result)
-        seen = f"killed by {len(result.killers)}" if result.killed else f"survived, noticed by {len(result.noticed)}"
+        reason = result.survives or f"noticed by {len(result.noticed)}"
+        seen = f"killed by {len(result.killers)}" if result.killed else f"survived, {reason}"
         print(f"{result.name:40} {seen}", flush=True)
     if options.json is not None:
         options.json.write_text(
             json.dumps([dataclasses.asdict(result) for result in results], indent=1) + "\n", "utf-8"
         )
-    survived = [result.name for result in results if not result.killed]
-    print(f"{len(results) - len(survived)} of {len(results)} defects killed by a case that cites a clause they break")
-    return 1 if survived else 0
+    killed = sum(result.killed for result in results)
+    print(f"{killed} of {len(results)} defects killed by a case that cites a clause they break")
+    return 0 if all(result.as_planned for result in results) else 1
 
 
 def _explain(options: argparse.Namespace) -> int:

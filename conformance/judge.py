@@ -12,6 +12,7 @@ import json
 import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _SHOWN = 400
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
     """All that a judgement may look at: the answer, the method it answers, and the case's memory."""
 
@@ -34,6 +35,20 @@ class View:
     bodies: Mapping[str, bytes]
     earlier: tuple[Response, ...]
     now: float
+
+    @cached_property
+    def headers(self) -> Mapping[str, tuple[str, ...]]:
+        """All values of each header, in order, by its name in lower case."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name, value in self.response.headers:
+            lowered = name.lower()
+            found[lowered] = (*found.get(lowered, ()), value)
+        return found
+
+    @cached_property
+    def document(self) -> ET.Element | None:
+        """The root of the body as XML, None if it is none."""
+        return parse_xml(self.response.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +66,7 @@ def select(selector: str, view: View) -> tuple[str, ...]:
 
 
 def _xml_values(path: str, view: View) -> tuple[str, ...]:
-    root = parse_xml(view.response.body)
+    root = view.document
     if root is None:
         return ()
     first, *rest = path.split("/")
@@ -72,7 +87,7 @@ def parse_xml(body: bytes) -> ET.Element | None:
 
     A document type is refused because entity declarations are the one way XML makes small input large.
     """
-    if b"<!DOCTYPE" in body:
+    if b"<" not in body or b"<!DOCTYPE" in body:
         return None
     try:
         return ET.fromstring(body)  # noqa: S314 - document types are refused above
@@ -85,7 +100,7 @@ _SELECTORS: Mapping[str, Callable[[str, View], tuple[str, ...]]] = {
     "code": lambda _, view: _xml_values("Error/Code", view) or view.response.values("x-obs-error-code"),
     "interim": lambda _, view: tuple(str(status) for status in view.response.interim),
     "body": lambda _, view: (str(len(view.response.body)),),
-    "header": lambda name, view: view.response.values(name),
+    "header": lambda name, view: view.headers.get(name.lower(), ()),
     "xml": _xml_values,
 }
 

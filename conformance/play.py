@@ -14,11 +14,12 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from conformance import judge, signing
-from conformance.placeholders import fill
+from conformance.placeholders import fill, names_in
 from conformance.vocabulary import Exchange, Finding, Observation, Played, Request
 
 if TYPE_CHECKING:
@@ -150,8 +151,8 @@ def _findings(step: Step, check: Check, view: judge.View, values: Mapping[str, s
 
 def _filled(check: Check, values: Mapping[str, str]) -> object:
     if check.word == "matches":
-        literal = {name: value if name.startswith("shape.") else _literally(value) for name, value in values.items()}
-        return fill(str(check.wanted), literal)
+        names = names_in(str(check.wanted))
+        return fill(str(check.wanted), {name: _pattern(name, values[name]) for name in names if name in values})
     if isinstance(check.wanted, str):
         return fill(check.wanted, values)
     if isinstance(check.wanted, tuple):
@@ -159,8 +160,10 @@ def _filled(check: Check, values: Mapping[str, str]) -> object:
     return check.wanted
 
 
-def _literally(value: str) -> str:
-    """A value as a regular expression for itself; unlike ``re.escape`` it leaves dashes readable."""
+def _pattern(name: str, value: str) -> str:
+    """A value as a regular expression: a shape is one, any other stands for itself with its dashes left readable."""
+    if name.startswith("shape."):
+        return value
     return re.sub(r"[.^$*+?{}\[\]\\|()]", r"\\\g<0>", value)
 
 
@@ -175,7 +178,7 @@ def assemble(template: RequestTemplate, scene: Scene, values: Mapping[str, str],
     if template.form is not None:
         body = form_body(template, scene, {**values, "bucket": bucket}, body or b"")
     wire_body = _chunked(body or b"", template.chunked) if template.chunked else body or b""
-    known = {**values, **_derived(scene, host, body or b"")}
+    known = _Known(values, host, body or b"", scene.now)
     query = tuple(_parameter(fill(text, known)) for text in template.query)
     lines = _with_standard_lines(template, has_body=body is not None)
     unsigned = tuple(_header(fill(line, known)) for line in lines)
@@ -231,16 +234,29 @@ def _with_standard_lines(template: RequestTemplate, *, has_body: bool) -> tuple[
     return (*first, *template.headers, *(line for line in added if line not in first))
 
 
-def _derived(scene: Scene, host: str, body: bytes) -> dict[str, str]:
-    """Placeholders that follow from the request itself."""
-    return {
-        "host": host,
-        "date": formatdate(scene.now(), usegmt=True),
-        "date.skewed": formatdate(scene.now() - SKEW_S, usegmt=True),
-        "length": str(len(body)),
-        "md5": base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode(),
-        "authorization": "",
-    }
+class _Known(dict[str, str]):
+    """The placeholders of a request: those of its case and those that follow from the request, made when asked for."""
+
+    def __init__(self, values: Mapping[str, str], host: str, body: bytes, now: Callable[[], float]) -> None:
+        super().__init__(values, host=host, authorization="")
+        self._body, self._now = body, now
+
+    def __missing__(self, name: str) -> str:
+        value = self[name] = _DERIVED[name](self._body, self._now())
+        return value
+
+
+@lru_cache(maxsize=8)
+def _http_date(second: int) -> str:
+    return formatdate(second, usegmt=True)
+
+
+_DERIVED: Mapping[str, Callable[[bytes, float], str]] = {
+    "date": lambda _, now: _http_date(int(now)),
+    "date.skewed": lambda _, now: _http_date(int(now) - SKEW_S),
+    "length": lambda body, _: str(len(body)),
+    "md5": lambda body, _: base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode(),
+}
 
 
 def _chunked(body: bytes, size: int) -> bytes:

@@ -25,41 +25,35 @@ if TYPE_CHECKING:
 BODY_CAP = 2048
 """Bytes of a body that are kept; size and SHA-256 are always those of the whole."""
 
-_SIGNATURES = re.compile(r"((?:OBS [A-Za-z0-9]{1,128}:)|(?:[?&]Signature=))((?:[A-Za-z0-9+/=]|%[0-9A-Fa-f]{2})+)")
+_VALUE = r"((?:[A-Za-z0-9+/=]|%[0-9A-Fa-f]{2})+)"
+_SIGNATURES = (re.compile(r"(OBS [A-Za-z0-9]{1,128}:)" + _VALUE), re.compile(r"(Signature=)" + _VALUE))
+"""Each begins with a literal, which the search can jump to."""
 
 
 class Redactor:
     """Replaces secrets by asterisks of the same length, however they are spelled.
 
-    Secret keys in plain, percent-encoded and Base64 form; signatures because a signed URL is a credential until it
-    expires.
+    Secret keys in plain, percent-encoded, Base64 and JSON-escaped form; signatures because a signed URL is a credential
+    until it expires. Results pass through it as encoded JSON lines.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        spellings = {
-            spelling
-            for secret in secrets
-            if secret
-            for spelling in (secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode())
-        }
-        longest_first = sorted(spellings, key=len, reverse=True)
-        self._secrets = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        spellings = {spelling for secret in secrets if secret for spelling in _spellings(secret)}
+        self._spellings = sorted(spellings, key=len, reverse=True)
 
     def text(self, text: str) -> str:
         """The text without secrets."""
-        if self._secrets is not None:
-            text = self._secrets.sub(lambda match: "*" * len(match[0]), text)
-        return _SIGNATURES.sub(lambda match: match[1] + "*" * len(match[2]), text)
+        for spelling in self._spellings:
+            text = text.replace(spelling, "*" * len(spelling))
+        for pattern in _SIGNATURES:
+            text = pattern.sub(lambda match: match[1] + "*" * len(match[2]), text)
+        return text
 
-    def value(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
-        """A JSON value with every string in it redacted."""
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, dict):
-            return {key: self.value(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [self.value(item) for item in value]
-        return value
+
+def _spellings(secret: str) -> tuple[str, ...]:
+    as_received = secret.encode().decode("latin-1")  # how the wire's bytes stand in results
+    plain = (secret, as_received, quote(secret, safe=""), base64.b64encode(secret.encode()).decode())
+    return (*plain, *(json.dumps(text)[1:-1] for text in plain))
 
 
 class ResultsFile:
@@ -171,7 +165,7 @@ class ResultsFile:
         self._file.close()
 
     def _line(self, value: dict[str, Any]) -> None:
-        self._file.write(json.dumps(self._redactor.value(value), ensure_ascii=True) + "\n")
+        self._file.write(self._redactor.text(json.dumps(value, ensure_ascii=True)) + "\n")
         self._file.flush()
 
 

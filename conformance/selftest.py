@@ -6,6 +6,7 @@ Does not decide what a defect is or what a case means.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import time
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conformance.campaign import Campaign, make_plan
+from conformance.campaign import Campaign, Plan, make_plan
 from conformance.casefile import load_library
 from conformance.journal import Journal
 from conformance.vocabulary import Exchange, Identity, Response, Target
@@ -30,7 +31,7 @@ from reference_server.wire import Request as ServerRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from conformance.campaign import CleanUp, Plan
+    from conformance.campaign import CleanUp
     from conformance.casefile import Library
     from conformance.vocabulary import CaseResult, Request
     from reference_server.world import Seams
@@ -126,7 +127,7 @@ class DefectResult:
     """What the library saw of one planted defect.
 
     ``killers`` are cases with a broken expectation that cites a clause the defect breaks; ``noticed`` are all cases
-    that failed or warned.
+    that failed or warned; ``survives`` is why nobody could honestly condemn this defect, empty for nearly all.
     """
 
     name: str
@@ -135,11 +136,17 @@ class DefectResult:
     realism: str
     killers: tuple[str, ...]
     noticed: tuple[str, ...]
+    survives: str = ""
 
     @property
     def killed(self) -> bool:
         """Whether a case that cites a broken clause caught it."""
         return bool(self.killers)
+
+    @property
+    def as_planned(self) -> bool:
+        """Whether it was killed, or was not and says why; a reason that has become untrue counts against it."""
+        return self.killed is not bool(self.survives)
 
 
 def judge_defect(library: Library, name: str) -> DefectResult:
@@ -149,9 +156,8 @@ def judge_defect(library: Library, name: str) -> DefectResult:
     noticed = tuple(result for result in results if result.rung in {"fail", "warn"})
     broken = frozenset(defect.breaks)
     killers = tuple(result.case.id for result in noticed if broken & _broken_clauses(result))
-    return DefectResult(
-        name, defect.says, defect.breaks, defect.realism, killers, tuple(result.case.id for result in noticed)
-    )
+    seen = tuple(result.case.id for result in noticed)
+    return DefectResult(name, defect.says, defect.breaks, defect.realism, killers, seen, defect.survives)
 
 
 def _broken_clauses(result: CaseResult) -> frozenset[str]:
@@ -174,3 +180,21 @@ def _load(root: Path) -> None:
 
 def _judge_in_worker(name: str) -> DefectResult:
     return judge_defect(_worker["library"], name)
+
+
+@contextlib.contextmanager
+def campaign_in_process(library: Library, seams: Seams, seed: int) -> Iterator[Campaign]:
+    """A campaign without cases of its own against a server of these seams, for whoever plays cases one by one."""
+    rig = Rig()
+    with tempfile.TemporaryDirectory(prefix="obs-conformance-") as folder:
+        journal = Journal(Path(folder) / "journal.jsonl", rig.target.endpoint)
+        transport, honest = ServiceTransport(rig.serve(seams)), ServiceTransport(rig.serve(HONEST))
+        plan = Plan(library.profiles[rig.target.profile], (), ())
+        world = World.from_seed(seed)
+        campaign = Campaign(plan, library, rig.target, world, journal, transport=transport, administration=honest)
+        campaign.prepare()
+        try:
+            yield campaign
+        finally:
+            campaign.clean_up()
+            journal.close()

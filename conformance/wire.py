@@ -141,7 +141,8 @@ class WireTransport:
         held_back = request.expects_continue
         outcome, sent_body = ANSWERED, not held_back
         try:
-            connection.settimeout(self._timeout)
+            if connection.gettimeout() != self._timeout:  # a call costs a system call, most connections need none
+                connection.settimeout(self._timeout)
             connection.sendall(request.head if held_back else request.head + request.body)
             if held_back:
                 outcome = self._read(connection, answer, raw, until=started + CONTINUE_WAIT_S, interim_ends=True)
@@ -174,11 +175,15 @@ class WireTransport:
     def _read(
         self, connection: socket.socket, answer: _Answer, raw: bytearray, *, until: float, interim_ends: bool
     ) -> str:
+        first = not interim_ends
         while not answer.complete and not (interim_ends and answer.interim):
+            # The first wait of an exchange has the whole time-out, which is set: most answers come in one piece.
             left = until - time.perf_counter()
             if left <= 0:
                 return _WAITED if interim_ends else f"no complete answer within {self._timeout:g} s"
-            connection.settimeout(left)
+            if not first:
+                connection.settimeout(left)
+            first = False
             try:
                 data = connection.recv(65536)
             except TimeoutError:

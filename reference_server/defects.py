@@ -28,13 +28,18 @@ SLIP = "plausible slip"
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """One wrong server. `breaks` are clause ids; `change` are the replaced seams."""
+    """One wrong server. `breaks` are clause ids; `change` are the replaced seams.
+
+    `survives` is empty, or the reason why no client can honestly condemn this server: the documents leave the matter
+    open, or what it does shows only to someone who can do more than a client.
+    """
 
     name: str
     says: str
     breaks: tuple[str, ...]
     realism: str
     change: Mapping[str, object]
+    survives: str = ""
 
     def seams(self) -> Seams:
         """The honest seams with this defect's replaced."""
@@ -248,14 +253,14 @@ _LIST = (
     Defect(
         "claims-encryption-for-plain-objects",
         "Plain objects are answered with the mode kms.",
-        ("SSEKMS-R5",),
+        ("OBS0083-S10", "SSEKMS-R5"),
         SLIP,
         wrong.fields(lambda _, pairs: pairs or ((MODE, Method.KMS.value),)),
     ),
     Defect(
         "object-headers-forgotten",
         "What an upload says about its object besides the bytes is lost.",
-        ("OBS0080-S01",),
+        ("OBS0080-S03", "OBS0080-S04"),
         SLIP,
         {"keep": lambda _call, record: replace(record, headers=())},
     ),
@@ -280,6 +285,7 @@ _LIST = (
         ("SSEKMS-S14",),
         SLIP,
         {"wish_of_request": wrong.unknown_mode_ignored},
+        survives="Q-04: no page says what a value other than the documented ones is answered",
     ),
     Defect(
         "mode-case-insensitive",
@@ -287,6 +293,7 @@ _LIST = (
         ("SSEKMS-S14",),
         SLIP,
         {"wish_of_request": wrong.mode_in_any_case},
+        survives="Q-04: no page says whether the letter case of the value counts",
     ),
     Defect(
         "key-id-in-query-ignored",
@@ -294,6 +301,7 @@ _LIST = (
         ("OBS0011-S08",),
         SLIP,
         {"wish_of_request": wrong.key_in_query_ignored},
+        survives="Q-02: no page says whether the key id may stand in a query",
     ),
     Defect(
         "long-key-id-refused",
@@ -315,6 +323,7 @@ _LIST = (
         ("SSEKMS-S24",),
         SLIP,
         {"keyring": wrong.AnyRegion},
+        survives="Q-07: no page says what a long form with another region is answered",
     ),
     Defect(
         "foreign-domain-accepted",
@@ -357,6 +366,7 @@ _LIST = (
         ("OBS0080-S02",),
         "as editions of 2018 and 2019 say of encrypted uploads (section 5.5)",
         wrong.with_request_header(("PUT", "object", ""), "content-md5", None),
+        survives="Q-25: editions differ on whether the digest of an encrypted upload is compared",
     ),
     # ---- copies
     Defect("copy-moves", "A copy takes its source away.", ("OBS0082-S02",), SLIP, wrong.finished(wrong.moves)),
@@ -380,6 +390,7 @@ _LIST = (
         ("KMS-S02",),
         SLIP,
         {"unlock": wrong.unlock_with_deleted_key},
+        survives="only the key service can delete a key between an upload and a download, no client of the storage",
     ),
     Defect(
         "key-owner-rule-missing-on-upload",
@@ -602,7 +613,7 @@ _LIST = (
     Defect(
         "policy-not-enforced-on-copy",
         "A copy is not judged by the bucket policy of its target.",
-        ("SSEKMS-S30",),
+        ("SSEKMS-S34",),
         SLIP,
         wrong.without_policy(wrong.is_copy),
     ),
@@ -669,9 +680,10 @@ _LIST = (
     Defect(
         "initiate-hides-inherited-default",
         "The answer to an initiation echoes its own fields, never the default of the bucket.",
-        ("OBS0098-S02",),
+        ("SSEKMS-S11",),
         "seen in the wild: moto",
         wrong.finished(wrong.initiate_echoes_only),
+        survives="Q-14: no page says which answers of an upload in parts show an inherited default",
     ),
     Defect(
         "part-fields-missing",
@@ -679,6 +691,7 @@ _LIST = (
         ("OBS0099-S06",),
         SLIP,
         wrong.fields(lambda occasion, pairs: () if occasion in (Occasion.PART, Occasion.COPY_PART) else pairs),
+        survives="Q-14: the table of the page has the fields, its sample has not",
     ),
     Defect(
         "complete-fields-missing",
@@ -686,6 +699,7 @@ _LIST = (
         ("OBS0102-S07",),
         SLIP,
         wrong.fields(lambda occasion, pairs: () if occasion is Occasion.COMPLETE else pairs),
+        survives="Q-14: the table of the page has the fields, its sample has not",
     ),
     Defect(
         "form-ignores-mode",
@@ -717,6 +731,7 @@ _LIST = (
         ("OBS0081-S05",),
         "as the sample of obs_04_0081 itself",
         wrong.fields(lambda occasion, pairs: () if occasion is Occasion.FORM else pairs),
+        survives="Q-15: the table of the page has the fields, its only sample with the mode has not",
     ),
     Defect(
         "part-order-not-checked",

@@ -50,6 +50,7 @@ MODE = "x-obs-server-side-encryption"
 KEY_ID = "x-obs-server-side-encryption-kms-key-id"
 KEY_PROJECT = "x-obs-sse-kms-key-project-id"
 DATA_ENCRYPTION = "x-obs-server-side-data-encryption"
+BUCKET_KEYS = "x-obs-server-side-encryption-bucket-key-enabled"
 CUSTOMER = "x-obs-server-side-encryption-customer-"
 SOURCE_CUSTOMER = "x-obs-copy-source-server-side-encryption-customer-"
 
@@ -261,6 +262,8 @@ def bucket_default(leaves: Mapping[str, str], keyring: Keyring, caller: Caller) 
 
 def bucket_default_of_headers(headers: Headers, keyring: Keyring, caller: Caller) -> BucketDefault | None:
     """The default a bucket is created with; here, and only here, SSE-OBS is spelled `obs` (section 3.8)."""
+    if headers.first(BUCKET_KEYS) not in (None, "false"):
+        raise ObsError("ServiceNotImplemented", "Bucket keys are not implemented here.")
     mode = _single(MODE, headers.every(MODE))
     named = {
         "KMSMasterKeyID": _single(KEY_ID, headers.every(KEY_ID)),

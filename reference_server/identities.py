@@ -7,7 +7,7 @@ This module does not know signatures or permissions. How a principal is written 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from string import ascii_letters, ascii_uppercase, digits
 
 Dice = Callable[[int], bytes]
@@ -15,13 +15,18 @@ Dice = Callable[[int], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The principal behind a request; the anonymous one has empty ids."""
+    """The principal behind a request; the anonymous one has empty ids.
+
+    `reading` says by which accepted reading of the signature rules it was proven (`signature.authenticate`), for the
+    log; it is no part of who somebody is.
+    """
 
     domain_id: str = ""
     user_id: str = ""
     user_name: str = ""
     project_id: str = ""
     administrator: bool = False
+    reading: str = field(default="", compare=False)
 
     @property
     def anonymous(self) -> bool:

@@ -33,7 +33,8 @@ READY = "/-/ready"
 
 
 def _form_caller(access_key: str, document: str, given: str, directory: Directory) -> Caller:
-    return signature.verify_form(access_key, document, given, directory).caller
+    caller = signature.verify_form(access_key, document, given, directory).caller
+    return replace(caller, reading="form")
 
 
 def finish(call: Call | None, response: Response) -> Response:

@@ -5,8 +5,9 @@ This module does not know what the caller may do, nor what any sub-resource mean
 Header (obs_04_0010), URL (obs_04_0011) and form (obs_04_0012) signatures are Base64(HMAC-SHA1(secret, string to sign)).
 Where the vendor's own clients read the page differently, both readings are accepted, and nothing else:
 
-* The resource names the object percent-encoded, as all four SDKs do (section 6.2, Q-33); of the characters that the
-  SDKs escape differently, both the spelling on the wire and the strict one count.
+* The resource names the object percent-encoded, as all four SDKs do; of the characters that the SDKs escape
+  differently, both the spelling on the wire and the strict one count. The plain name, which the page shows, counts as
+  well (section 6.2, Q-33), unless it could be taken for another name or for parameters.
 * Parameters whose name begins `x-obs-` are part of the resource (SDK rule, section 6.4). In a header signature the
   list alone counts too, because the Node SDK signs so. In a URL signature it does not: whoever adds such a parameter
   to a URL signed without it is refused (Q-01).
@@ -14,6 +15,8 @@ Where the vendor's own clients read the page differently, both readings are acce
 * Values are trimmed (page), which the SDKs do for metadata only; what reaches us has lost its outer blanks anyway
   (Q-32).
 * A parameter with an empty value counts as one without a value too: clients disagree on writing `acl` or `acl=`.
+
+Which reading it was is kept with the caller, so that the log can show what a client really signs.
 
 Further decisions: an absent or unreadable date is 403 AccessDenied (obs_04_0115), an expired URL is 403 AccessDenied
 (section 6.3), no validity is too long (E-11), the Date of a signed URL does not matter (S-65), two ways of signing in
@@ -25,7 +28,7 @@ from __future__ import annotations
 import base64
 import hmac
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -54,7 +57,11 @@ SIGNED_PARAMETERS = frozenset(
     x-image-save-object x-obs-security-token
     """.split()  # noqa: SIM905 - as words
 )
-_SIGNED_LOWER = frozenset(name.lower() for name in SIGNED_PARAMETERS)
+SIGNED_LOWER = frozenset(name.lower() for name in SIGNED_PARAMETERS)
+"""The same in lower case, in which the SDKs compare them (section 6.2)."""
+
+_UNMISTAKABLE = re.compile(r"[^%?\x00-\x1f\x7f]+")
+"""Names that, signed as they are, are neither the escaped spelling of another name nor a name with parameters."""
 
 _AUTHORIZATION = re.compile(r"OBS ([^:\s]+):(\S+)")
 
@@ -101,8 +108,7 @@ def authenticate(head: Head, address: Address, query: Query, directory: Director
         check_expiry(claim.expires, now)
     else:
         check_skew(head.headers, now)
-    check_signature(head, address, query, claim, identity)
-    return identity.caller
+    return replace(identity.caller, reading=check_signature(head, address, query, claim, identity))
 
 
 def known_identity(access_key: str, directory: Directory) -> Identity:
@@ -136,13 +142,17 @@ def sign(secret_key: str, string_to_sign: str) -> str:
     return base64.b64encode(hmac.digest(secret_key.encode(), encode_octets(string_to_sign), "sha1")).decode()
 
 
-def check_signature(head: Head, address: Address, query: Query, claim: Claim, identity: Identity) -> None:
-    """Compare the signature with that of each accepted reading, in constant time."""
+def check_signature(head: Head, address: Address, query: Query, claim: Claim, identity: Identity) -> str:
+    """Compare the signature with that of each accepted reading, in constant time; the name of the one that fits.
+
+    The name is `header` or `url` for the usual reading, with a colon and what is different about any other.
+    """
     given = encode_octets(claim.signature)
-    attempts = strings_to_sign(head, address, query, claim)
-    first = next(attempts)
-    if _same(identity, first, given) or any(_same(identity, attempt, given) for attempt in attempts):
-        return
+    first = ""
+    for remark, attempt in readings(head, address, query, claim):
+        if _same(identity, attempt, given):
+            return f"{claim.kind}: {remark}" if remark else claim.kind
+        first = first or attempt
     raise ObsError("SignatureDoesNotMatch", details=(("StringToSign", first), ("SignatureProvided", claim.signature)))
 
 
@@ -151,15 +161,20 @@ def _same(identity: Identity, string_to_sign: str, given: bytes) -> bool:
 
 
 def strings_to_sign(head: Head, address: Address, query: Query, claim: Claim) -> Iterator[str]:
-    """Every accepted string to sign, the page's reading with the SDKs' parameters first."""
+    """Every accepted string to sign, the page's reading with the SDKs' spelling of names and parameters first."""
+    return (text for _, text in readings(head, address, query, claim))
+
+
+def readings(head: Head, address: Address, query: Query, claim: Claim) -> Iterator[tuple[str, str]]:
+    """The accepted strings to sign, each with what is unusual about it."""
     before = signed_head(head, claim)
     seen: set[str] = set()
-    for path in _paths(address):
-        for parameters in _parameter_readings(query, header_signature=claim.kind == "header"):
+    for path_remark, path in _paths(address):
+        for remark, parameters in _parameter_readings(query, header_signature=claim.kind == "header"):
             resource = f"{path}?{parameters}" if parameters else path
             if resource not in seen:
                 seen.add(resource)
-                yield before + resource
+                yield ", ".join(filter(None, (path_remark, remark))), before + resource
 
 
 def signed_head(head: Head, claim: Claim) -> str:
@@ -175,26 +190,28 @@ def signed_head(head: Head, claim: Claim) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _paths(address: Address) -> Iterator[str]:
+def _paths(address: Address) -> Iterator[tuple[str, str]]:
     if not address.bucket:
-        yield "/"
+        yield "", "/"
     elif not address.key:
-        yield f"/{address.bucket}/"
+        yield "", f"/{address.bucket}/"
         if not address.virtual_host:
-            yield f"/{address.bucket}"
+            yield "bucket without a slash", f"/{address.bucket}"
     else:
-        yield f"/{address.bucket}/{address.encoded_key}"
-        yield f"/{address.bucket}/{quote(unquote(address.encoded_key), safe='/~')}"
+        yield "", f"/{address.bucket}/{address.encoded_key}"
+        yield "name strictly escaped", f"/{address.bucket}/{quote(unquote(address.encoded_key), safe='/~')}"
+        if _UNMISTAKABLE.fullmatch(address.key):
+            yield "name not escaped", f"/{address.bucket}/{address.key}"
 
 
-def _parameter_readings(query: Query, *, header_signature: bool) -> Iterator[str]:
+def _parameter_readings(query: Query, *, header_signature: bool) -> Iterator[tuple[str, str]]:
     if not query.pairs:
-        yield ""
+        yield "", ""
         return
-    yield canonical_parameters(query)
-    yield canonical_parameters(query, bare_empty=True)
+    yield "", canonical_parameters(query)
+    yield "empty parameter without =", canonical_parameters(query, bare_empty=True)
     if header_signature:
-        yield canonical_parameters(query, prefixed=False)
+        yield "listed parameters only", canonical_parameters(query, prefixed=False)
 
 
 def canonical_parameters(query: Query, *, prefixed: bool = True, bare_empty: bool = False) -> str:
@@ -202,7 +219,7 @@ def canonical_parameters(query: Query, *, prefixed: bool = True, bare_empty: boo
     chosen: dict[str, str | None] = {}
     for name, value in query.pairs:
         lower = name.lower()
-        if lower in _SIGNED_LOWER or (prefixed and lower.startswith(HEADER_PREFIX)):
+        if lower in SIGNED_LOWER or (prefixed and lower.startswith(HEADER_PREFIX)):
             chosen.setdefault(name, value)
     return "&".join(
         name if value is None or (bare_empty and not value) else f"{name}={value}"

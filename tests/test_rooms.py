@@ -10,10 +10,14 @@ SEES_SEVERAL = {"conformance/cli.py", "conformance/selftest.py"}
 FLOORS = {
     "conformance": [
         {"__init__", "vocabulary"},
-        {"signing", "placeholders", "requirements", "verdict", "world", "journal"},
+        {"signing", "placeholders", "requirements", "verdict", "world", "journal", "cache", "strictyaml"},
         {"judge", "target", "wire", "recording", "casefile"},
-        {"explain", "play", "transport", "results", "bundled", "vectors"},
-        {"campaign"},
+        {"explain", "play", "transport", "results", "bundled", "vectors", "passive", "annotate"},
+        {"campaign", "recordings"},
+        {"probe", "heard", "model", "casewriter", "polite", "differential"},
+        {"properties"},
+        {"search"},
+        {"exploring"},
         {"selftest"},
         {"cli", "pytest_plugin"},
         {"__main__"},

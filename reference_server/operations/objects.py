@@ -201,8 +201,12 @@ def _moment(headers: Headers, name: str) -> int | None:
 
 
 def _lists(value: str, etag: str) -> bool:
-    """Whether a list of ETags, quoted or as the documents show them unquoted, names this one."""
-    return value.strip() == "*" or etag in [entry.strip().removeprefix("W/").strip('"') for entry in value.split(",")]
+    """Whether a list of ETags names this one: quoted, unquoted as in the documents, or with the quotes percent-encoded.
+
+    The last is what the Python and the Node SDK make of an ETag that is given to them as they gave it out.
+    """
+    entries = value.replace("%22", '"').split(",")
+    return value.strip() == "*" or etag in [entry.strip().removeprefix("W/").strip('"') for entry in entries]
 
 
 def _wanted_range(call: Call, record: ObjectRecord) -> tuple[int, int] | None:

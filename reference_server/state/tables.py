@@ -56,7 +56,15 @@ class Identities:
         """Keep an identity, in place of one with the same access key."""
         self._sql.execute(
             "INSERT OR REPLACE INTO identities VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (identity.access_key, identity.secret_key, *astuple(identity.caller)),
+            (
+                identity.access_key,
+                identity.secret_key,
+                identity.caller.domain_id,
+                identity.caller.user_id,
+                identity.caller.user_name,
+                identity.caller.project_id,
+                identity.caller.administrator,
+            ),
         )
 
     def delete(self, access_key: str) -> None:

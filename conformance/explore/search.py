@@ -1,0 +1,253 @@
+"""Drawing sequences of calls, and narrowing what differs to the shortest that still does.
+
+Hypothesis draws and shrinks; the model says what is due; whoever plays a case is handed in. A difference counts once
+for its cause and only after it was played and judged again. Does not know transports, files or the command line.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
+from hypothesis import strategies as st
+from hypothesis.errors import Flaky, Unsatisfiable
+
+from conformance.explore import model, properties
+from conformance.passive import operation_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from hypothesis.database import ExampleDatabase
+
+    from conformance.vocabulary import Case, CaseResult, Finding
+
+    Play = Callable[[Case], CaseResult]
+
+CHUNK = 200
+"""Examples drawn from one seed before the next is taken."""
+LONGEST = 12
+_SIZES = (0, 1, 17, 5242, 70_000)
+_COUNTED = frozenset({"fail", "warn"})
+_UNPLAYED = frozenset({"not_run", "setup_failed", "blocked", "harness_error", "not_applicable"})
+
+_slots = st.integers(0, 2)
+_keys = st.sampled_from([None, "custom", "second", "default"])
+_sizes = st.sampled_from(_SIZES)
+_CALLS = st.one_of(
+    st.builds(model.Put, _slots, st.booleans(), _keys, st.sampled_from(["header", "url", "query", "form"]), _sizes),
+    st.builds(model.SetDefault, _keys),
+    st.builds(model.Copy, _slots, _slots, _keys),
+    st.builds(model.Initiate, _slots, st.booleans(), _keys, _sizes),
+    st.builds(model.Complete),
+    st.builds(model.DropDefault),
+    st.builds(model.SetPolicy),
+    st.builds(model.DropPolicy),
+    st.builds(model.Delete, _slots),
+    st.builds(
+        model.Read,
+        _slots,
+        st.sampled_from(["owner", "other_account", "anonymous"]),
+        st.sampled_from([None, 0, 1, 5000]),
+    ),
+)
+SEQUENCES = st.lists(_CALLS, min_size=1, max_size=LONGEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Something to draw from: a strategy, the case that a draw is, and the draws that are simpler by one thing."""
+
+    name: str
+    strategy: st.SearchStrategy[Any]
+    case_of: Callable[[Any], Case | None]
+    simpler: Callable[[Any], Iterator[Any]] = lambda _: iter(())
+
+
+def sequences() -> Source:
+    """Sequences of calls, judged by the model."""
+
+    def without_one(calls: tuple[model.Call, ...]) -> Iterator[tuple[model.Call, ...]]:
+        return ((*calls[:number], *calls[number + 1 :]) for number in range(len(calls)))
+
+    return Source("sequences", SEQUENCES, model.case_of, without_one)
+
+
+def of_property(property_: properties.Property) -> Source:
+    """Draws for one property of ``properties.yaml``."""
+    return Source(property_.id, properties.draws(property_), functools.partial(properties.case_of, property_))
+
+
+@dataclass(frozen=True, slots=True)
+class Different:
+    """A difference with its cause, in the shortest form known, played and judged once more.
+
+    ``stable`` tells whether it differed in the same way then.
+    """
+
+    cause: str
+    source: str
+    case: Case
+    result: CaseResult
+    stable: bool
+
+
+@dataclass(slots=True)
+class Search:
+    """What a search has done so far. ``unplayed`` counts cases that could not be judged."""
+
+    seed: int
+    examples: int = 0
+    steps: int = 0
+    unplayed: int = 0
+    found: dict[str, Different] = field(default_factory=dict)
+
+
+class _DifferenceError(Exception):
+    """Tells Hypothesis that a sequence is interesting."""
+
+
+def drawn_cases(number: int, first_seed: int) -> tuple[Case, ...]:
+    """So many cases drawn from the sequences, the same for the same seed."""
+    found: dict[tuple[model.Call, ...], Case] = {}
+
+    @settings(
+        max_examples=number + 1,
+        deadline=None,
+        database=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @seed(first_seed)
+    @given(SEQUENCES)
+    def draw(calls: list[model.Call]) -> None:
+        case = model.case_of(calls, id_=f"EXPLORE-{len(found) + 1:03}")
+        if case is not None and len(found) < number:
+            found.setdefault(tuple(calls), case)
+
+    if number:
+        draw()
+    return tuple(found.values())
+
+
+def cause_of(result: CaseResult) -> str | None:
+    """What went wrong first, without what is drawn anew in every sequence; None if nothing did."""
+    broken = next((finding for finding in result.played.findings if not finding.held), None)
+    if result.rung not in _COUNTED or broken is None:
+        return None
+    return f"{_operation(result.case, broken)}: {broken.word} {broken.subject}"
+
+
+def _operation(case: Case, finding: Finding) -> str:
+    request = next(step.request for step in case.steps if step.name == finding.step)
+    kind = "bucket" if request.object is None else "object"
+    names = {text.partition("=")[0] for text in request.query}
+    copies = any(line.lower().startswith("x-obs-copy-source:") for line in request.headers)
+    return operation_of(request.method, kind, names, copies=copies)
+
+
+def explore(  # noqa: PLR0913 - the budget has three sides
+    play: Play,
+    sources: Sequence[Source],
+    *,
+    first_seed: int,
+    seconds: float,
+    steps: int | None = None,
+    database: ExampleDatabase | None = None,
+    stop_after: int | None = None,
+) -> Iterator[Different | Search]:
+    """Search until the budget is spent; yields each difference when it is narrowed down, and the tally at the end.
+
+    The sources take turns, each with a seed of its own that follows from the first.
+
+    :param steps: how many requests of cases may be sent, without limit if None; narrowing a difference may exceed it.
+    :param stop_after: end after so many causes.
+    """
+    search = Search(first_seed)
+    deadline = time.perf_counter() + seconds
+
+    def spent() -> bool:
+        return time.perf_counter() >= deadline or (steps is not None and search.steps >= steps)
+
+    for number in itertools.count():
+        if spent() or (stop_after is not None and len(search.found) >= stop_after):
+            break
+        turn = _Turn(play, sources[number % len(sources)], search, spent, database)
+        found = turn.take(first_seed + number)
+        if found is not None:
+            search.found[found.cause] = found
+            yield found
+    yield search
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One source drawn from with one seed."""
+
+    play: Play
+    source: Source
+    search: Search
+    spent: Callable[[], bool]
+    database: ExampleDatabase | None
+
+    def take(self, turn_seed: int) -> Different | None:
+        """Draw until something new differs, and narrow that down; None if nothing did."""
+        best: list[tuple[str, Any]] = []
+
+        def attempt(drawn: Any) -> None:  # noqa: ANN401 - what the source draws
+            if not best and self.spent():
+                return
+            cause = self.cause(drawn)
+            if cause is not None and cause not in self.search.found and (not best or best[0][0] == cause):
+                best[:] = [(cause, drawn)]
+                raise _DifferenceError(cause)
+
+        # Hypothesis keys its database by the test function's name; one that stays keeps what earlier runs have found.
+        attempt.__qualname__ = f"explore.{self.source.name}"
+        try:
+            self._settings(turn_seed, attempt)()
+        except (_DifferenceError, Flaky):
+            return self._confirmed(*best[0])
+        except Unsatisfiable:
+            return None
+        return None
+
+    def _settings(self, turn_seed: int, attempt: Callable[[Any], None]) -> Callable[[], None]:
+        chosen = settings(
+            max_examples=CHUNK,
+            deadline=None,
+            database=self.database,
+            phases=(Phase.reuse, Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck),
+            verbosity=Verbosity.quiet,
+            print_blob=False,
+        )
+        test: Callable[[], None] = chosen(seed(turn_seed)(given(self.source.strategy)(attempt)))
+        return test
+
+    def cause(self, drawn: Any) -> str | None:  # noqa: ANN401 - what the source draws
+        """Why the case that was drawn fails, None if it does not or is none."""
+        case = self.source.case_of(drawn)
+        return None if case is None else cause_of(self._played(case))
+
+    def _played(self, case: Case) -> CaseResult:
+        result = self.play(case)
+        self.search.examples += 1
+        self.search.steps += len(result.played.exchanges)
+        self.search.unplayed += result.rung in _UNPLAYED
+        return result
+
+    def _confirmed(self, cause: str, drawn: Any) -> Different | None:  # noqa: ANN401 - what the source draws
+        """The simplest draw, played and judged once more: only that is reported."""
+        simpler = next((draw for draw in self.source.simpler(drawn) if self.cause(draw) == cause), None)
+        if simpler is not None:
+            return self._confirmed(cause, simpler)
+        case = self.source.case_of(drawn)
+        if case is None:
+            return None
+        result = self._played(case)
+        return Different(cause, self.source.name, case, result, stable=cause_of(result) == cause)
