@@ -22,9 +22,10 @@ from conformance.journal import Journal
 from conformance.vocabulary import Exchange, Identity, Response, Target
 from conformance.world import World
 from reference_server.defects import DEFECTS
-from reference_server.provision import provision, target_file
+from reference_server.provision import provision
 from reference_server.service import HONEST, Service
 from reference_server.state.store import State
+from reference_server.target_file import target_file
 from reference_server.wire import Request as ServerRequest
 
 if TYPE_CHECKING:

@@ -65,6 +65,22 @@ class Directory:
         """Make an identity known."""
         self._by_access_key[identity.access_key] = identity
 
+    def remove(self, access_key: str) -> None:
+        """Make an access key unknown."""
+        self._by_access_key.pop(access_key, None)
+
+    def default_project(self, domain_id: str) -> str:
+        """The default project of an account, which is that of its first administrator; empty for an unknown account."""
+        return next((entry.caller.project_id for entry in self._of(domain_id) if entry.caller.administrator), "")
+
+    def of_project(self, project_id: str) -> Caller | None:
+        """Who stands for a project when nobody in particular asks: its first administrator, else its first user."""
+        users = [entry.caller for entry in self if entry.caller.project_id == project_id]
+        return next((user for user in users if user.administrator), users[0] if users else None)
+
+    def _of(self, domain_id: str) -> Iterator[Identity]:
+        return (entry for entry in self if entry.caller.domain_id == domain_id)
+
     def __iter__(self) -> Iterator[Identity]:
         """All identities, in the order they became known."""
         return iter(self._by_access_key.values())

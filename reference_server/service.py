@@ -20,13 +20,16 @@ from reference_server.identities import Caller, Dice, Directory
 from reference_server.keyring import Keyring
 from reference_server.operations import common, multipart, objects
 from reference_server.routes import ROUTES, route
-from reference_server.wire import Head, Headers, Query, Request, Response, locate
+from reference_server.wire import Head, Headers, Query, Request, Response, bucket_in_host, host_of, locate
 from reference_server.world import Call, Receiver, Seams, World
 
 if TYPE_CHECKING:
     from reference_server.state.store import State
 
 OnBug = Callable[[BaseException], None]
+
+READY = "/-/ready"
+"""Where the server says whether it serves; `-` can be no bucket, and no bucket's host is asked."""
 
 
 def _form_caller(access_key: str, document: str, given: str, directory: Directory) -> Caller:
@@ -134,6 +137,7 @@ class Service:
         self.world = world
         self._on_bug = on_bug
         self._date = (0, "")
+        self.stopping = False
 
     @classmethod
     def over(  # noqa: PLR0913 - the world has this many doors
@@ -154,6 +158,10 @@ class Service:
         world = World(state, keyring, directory, region, hosts, now, dice, seams, require_https)
         return cls(world, on_bug=on_bug)
 
+    def watch(self, watching: Callable[[Seams], Seams]) -> None:
+        """The same service with somebody at its seams."""
+        self.world = replace(self.world, seams=watching(self.world.seams))
+
     def respond(self, request: Request) -> Response:
         """The whole exchange at once."""
         opened = self.open(request.head)
@@ -169,6 +177,8 @@ class Service:
         request_id, host_id = self.world.seams.identifiers(self.world.dice, self.world.now())
         call: Call | None = None
         try:
+            if head.target == READY and not bucket_in_host(host_of(head), self.world.hosts):
+                return self._readiness(head, request_id, host_id)
             address, query = locate(head, self.world.hosts)
             operation = route(self.world.seams.routes, head.method, address, query)
             call = Call(self.world, head, address, query, operation, request_id, host_id)
@@ -178,6 +188,19 @@ class Service:
         if isinstance(outcome, Response):
             return self.complete(call, outcome)
         return Exchange(self, call, outcome)
+
+    def _readiness(self, head: Head, request_id: str, host_id: str) -> Response:
+        """200 while requests are served, 503 while the server ends or its database does not answer."""
+        if head.method not in ("GET", "HEAD"):
+            raise ObsError("MethodNotAllowed")
+        status, text = (503, "stopping") if self.stopping else (200, "ready")
+        try:
+            self.world.state.check()
+        except sqlite3.Error:
+            status, text = 503, "the database does not answer"
+        response = Response(status, (("Content-Type", "application/json"),), f'{{"status": "{text}"}}\n'.encode())
+        framed = self._with_common_headers(response, request_id, host_id, method=head.method)
+        return self.world.seams.finish(None, framed)
 
     def _admit(self, call: Call) -> Response | Receiver:
         world, operation = self.world, call.operation
@@ -230,7 +253,7 @@ class Service:
             return ObsError("InternalError", str(error))
         if self._on_bug is not None:
             self._on_bug(error)
-        if isinstance(error, (OSError, sqlite3.OperationalError)):
+        if isinstance(error, (OSError, sqlite3.Error)):
             return ObsError("ServiceUnavailable", "The store cannot be used at the moment.")
         return ObsError("InternalError")
 

@@ -16,7 +16,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from reference_server.dates import parse_http_date
-from reference_server.encryption import CUSTOMER, CustomerKey, Occasion, customer_key
+from reference_server.encryption import CUSTOMER, CustomerKey, Method, Occasion, customer_key
 from reference_server.errors import ObsError
 from reference_server.operations.common import (
     Intake,
@@ -120,6 +120,8 @@ def head_object(call: Call) -> Response:
     _refuse_versions(call)
     world = call.world
     encryption = world.seams.recall(record.envelope, world.keyring, _customer_key(call))
+    if encryption.method is Method.CUSTOMER:  # as the table of section 3.9
+        require_transport(call, encryption)
     headers = (*described(record), *fields_of(call, Occasion.HEAD, encryption))
     if check_conditions(call.head.headers, record) is not None:
         return Response(304, _for_unchanged(headers))

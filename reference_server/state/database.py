@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -27,7 +27,7 @@ CREATE TABLE identities (
 CREATE TABLE master_keys (
     key_id TEXT PRIMARY KEY, region TEXT NOT NULL, domain_id TEXT NOT NULL, project_id TEXT NOT NULL,
     owner_id TEXT NOT NULL, sealed BLOB NOT NULL, created REAL NOT NULL, alias TEXT NOT NULL,
-    in_default_project INTEGER NOT NULL, state TEXT NOT NULL, deletion_time REAL
+    in_default_project INTEGER NOT NULL, state TEXT NOT NULL, deletion_time REAL, description TEXT NOT NULL
 );
 CREATE TABLE buckets (
     number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, domain_id TEXT NOT NULL,
@@ -65,32 +65,41 @@ class Database:
             raise StartError(f"The database {path} cannot be used: {error}.") from error
 
     def _prepare(self, *, in_memory: bool) -> None:
+        (version,) = self.connection.execute("PRAGMA user_version").fetchone()
+        new = version == 0
+        if new and self.connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+            raise StartError("The database belongs to another program; nothing has been changed.")
+        if not new and version != SCHEMA_VERSION:
+            raise StartError(f"The database was written by another version of this server (schema {version}).")
+        if not in_memory and not new:
+            (verdict,) = self.connection.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                says = " ".join(verdict.split())
+                raise StartError(f"The database is damaged: {says}. Restore server.db; nothing has been changed.")
         if not in_memory:
             self.connection.execute("PRAGMA journal_mode=WAL")
             self.connection.execute("PRAGMA synchronous=NORMAL")
-        (version,) = self.connection.execute("PRAGMA user_version").fetchone()
-        if version == 0:
+        if new:
             with self.transaction():
                 for statement in _SCHEMA.split(";"):
                     self.connection.execute(statement)
                 self.connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        elif version != SCHEMA_VERSION:
-            raise StartError(f"The database was written by another version of this server (schema {version}).")
-        elif not in_memory:
-            (verdict,) = self.connection.execute("PRAGMA quick_check(1)").fetchone()
-            if verdict != "ok":
-                raise StartError(f"The database is damaged: {verdict}.")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it or nothing."""
+        """All of it or nothing.
+
+        A commit can fail too, when the disk is full; SQLite ends some failed transactions by itself, others it leaves
+        open, and one left open would refuse every later one.
+        """
         self.connection.execute("BEGIN IMMEDIATE")
         try:
             yield self.connection
+            self.connection.execute("COMMIT")
         except BaseException:
-            self.connection.execute("ROLLBACK")
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
             raise
-        self.connection.execute("COMMIT")
 
     def close(self) -> None:
         """Write everything back and let go of the files."""

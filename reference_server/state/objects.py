@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from reference_server.errors import DamagedStateError
 from reference_server.state.records import ObjectRecord, Segment, object_details, object_from_row
-from reference_server.state.segments import end_upload, free_segments, put_segments
+from reference_server.state.segments import end_upload, free_segments, kept_or_removed, put_segments
 from reference_server.wire import MAX_KEY_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from reference_server.state.blobs import Blobs
     from reference_server.state.bodies import StoredBody
@@ -60,13 +60,13 @@ class Objects:
         return octets
 
     def put(
-        self, bucket: int, record: ObjectRecord, bodies: Iterable[StoredBody] = (), *, upload_id: str = ""
+        self, bucket: int, record: ObjectRecord, bodies: Sequence[StoredBody] = (), *, upload_id: str = ""
     ) -> ObjectRecord:
         """Put an object in place of whatever had its name; new bodies come after the segments it has already.
 
         With an upload id, that upload ends in the same transaction and its parts, but for those in use, are freed.
         """
-        with self._database.transaction() as sql:
+        with kept_or_removed(self._blobs, bodies), self._database.transaction() as sql:
             old = self._segments_of(bucket, record.key)
             stored = replace(record, segments=record.segments + put_segments(sql, bodies))
             kept = {(segment.row, segment.blob) for segment in stored.segments}

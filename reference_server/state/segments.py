@@ -6,20 +6,32 @@ This module does not know objects or parts as such, only where their bodies lie.
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from reference_server.state.records import Segment, segments_from_json
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
+    from reference_server.state.blobs import Blobs
     from reference_server.state.bodies import StoredBody
 
 
 def put_segments(sql: sqlite3.Connection, bodies: Iterable[StoredBody]) -> tuple[Segment, ...]:
     """Give bodies their places."""
     return tuple(body.segment(_place(sql, body)) for body in bodies)
+
+
+@contextmanager
+def kept_or_removed(blobs: Blobs, bodies: Iterable[StoredBody]) -> Iterator[None]:
+    """Delete the blobs of new bodies when the transaction that should have placed them fails, as on a full disk."""
+    try:
+        yield
+    except BaseException:
+        blobs.remove(body.blob for body in bodies if body.blob)
+        raise
 
 
 def _place(sql: sqlite3.Connection, body: StoredBody) -> int:

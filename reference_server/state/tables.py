@@ -67,6 +67,10 @@ class Identities:
             ),
         )
 
+    def delete(self, access_key: str) -> None:
+        """Forget an access key."""
+        self._sql.execute("DELETE FROM identities WHERE access_key = ?", (access_key,))
+
 
 class MasterKeys:
     """The key ring's memory."""
@@ -89,6 +93,7 @@ class MasterKeys:
                 default_project,
                 state,
                 deletion,
+                description,
             ) = row
             yield MasterKey(
                 key_id=key_id,
@@ -102,11 +107,14 @@ class MasterKeys:
                 in_default_project=bool(default_project),
                 state=KeyState(state),
                 deletion_time=deletion,
+                description=description,
             )
 
     def save_key(self, key: MasterKey) -> None:
         """Keep a new or changed key."""
-        self._sql.execute("INSERT OR REPLACE INTO master_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(key))
+        self._sql.execute(
+            "INSERT OR REPLACE INTO master_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(key)
+        )
 
 
 class Buckets:

@@ -257,7 +257,7 @@ class Server:
         self.ready_line = self.process.stdout.readline()
         assert self.ready_line, self.process.communicate()[1]
         self.target = tomllib.loads(self.target_file.read_text())
-        self.host, _, port = self.ready_line.strip().removeprefix("http://").rpartition(":")
+        self.host, _, port = self.ready_line.strip().partition("://")[2].rpartition(":")
         self.port = int(port)
 
     def wire(self) -> Wire:
