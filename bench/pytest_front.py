@@ -1,0 +1,21 @@
+"""``pytest --pyargs conformance`` over a generated library: the first argument is its folder, the rest is pytest's."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+
+import pytest
+
+from conformance import casefile
+
+
+def main(folder: Path, arguments: list[str]) -> int:
+    """Put the folder in place of the library that is installed, and hand over to pytest."""
+    casefile.load_library = functools.partial(casefile.load_library, folder)
+    return int(pytest.main(["-q", "-p", "no:cacheprovider", "--pyargs", "conformance", *arguments]))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(Path(sys.argv[1]), sys.argv[2:]))
