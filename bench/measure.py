@@ -44,6 +44,7 @@ class Measured:
 def measure(*commands: Sequence[object], cwd: Path | None = None, more: Mapping[str, str] | None = None) -> Measured:
     """Run commands at once and wait for all."""
     environment = {**os.environ, **(more or {})}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # nobody is to compile anew in every round
     with tempfile.TemporaryFile("w+") as output:
         started = time.perf_counter()
         running = [

@@ -1,4 +1,4 @@
-"""The same work by everybody: our run, a bare ``http.client`` loop, tavern, gabbi, schemathesis, pytest + requests, hurl.
+"""The same work by all: our run, a bare ``http.client`` loop, tavern, gabbi, schemathesis, pytest + requests, hurl.
 
 First every contestant has to fail when any one of the five checked headers is wrong, and to pass when all are right;
 one that does not ends the benchmark with exit code 1. Then all play in turn, round after round, against the same server
@@ -110,8 +110,7 @@ def contestants(options: argparse.Namespace, shared: Path) -> list[Contestant]:
 
 def _played(contestant: Contestant, cases: int, port: int) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
-        measured = contestant.play(cases, port, Path(folder))
-    return measured
+        return contestant.play(cases, port, Path(folder))
 
 
 def prove(everybody: Sequence[Contestant], ports: dict[str, dict[str, int]], right: int) -> None:
