@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import json
 import os
 import sys
@@ -94,15 +93,33 @@ def _parser() -> argparse.ArgumentParser:
     )
     spec.set_defaults(command=_spec)
     defects = commands.add_parser("defects", help="play the library against every planted defect, in process")
-    defects.add_argument("names", nargs="*", metavar="NAME", help="only these defects")
+    defects.add_argument("names", nargs="*", metavar="NAME", help="only these defects and harmless variants")
     defects.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: all)")
     defects.add_argument("--json", type=Path, metavar="FILE", help="write the matrix as JSON")
+    defects.add_argument("--html", type=Path, metavar="FILE", help="write the matrix as a page")
+    defects.add_argument("--pairs", type=int, default=0, metavar="N", help="also N pairs of defects, drawn by lot")
+    defects.add_argument("--over-http", type=int, default=0, metavar="N", help="also N servers through sockets")
+    defects.add_argument("--write", action="store_true", help="refresh proofs and matrix of a checkout")
     defects.set_defaults(command=_defects)
     report = commands.add_parser("report", help="render a results file again")
     report.add_argument("results", type=Path, metavar="RESULTS.jsonl")
     report.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: beside the results)")
     _add_report_options(report)
     report.set_defaults(command=_report)
+    _add_sign(commands)
+    exploring.add_commands(commands, _add_target_options)
+    for name, explore in (
+        ("probe", _probe),
+        ("shell", _shell),
+        ("explore", _explore),
+        ("diff", _diff),
+        ("client", exploring.run_client),
+    ):
+        commands.choices[name].set_defaults(command=explore)
+    return parser
+
+
+def _add_sign(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     sign = commands.add_parser("sign", help="sign a request of your own; credentials from the environment")
     sign.add_argument("method", nargs="?", metavar="METHOD")
     sign.add_argument("url", nargs="?", metavar="URL")
@@ -116,16 +133,6 @@ def _parser() -> argparse.ArgumentParser:
         "--identity", default="owner", metavar="NAME", help="owner, or other_account for OBS_OTHER_ACCOUNT_*"
     )
     sign.set_defaults(command=_sign)
-    exploring.add_commands(commands, _add_target_options)
-    for name, explore in (
-        ("probe", _probe),
-        ("shell", _shell),
-        ("explore", _explore),
-        ("diff", _diff),
-        ("client", exploring.run_client),
-    ):
-        commands.choices[name].set_defaults(command=explore)
-    return parser
 
 
 def _add_target_options(parser: argparse.ArgumentParser) -> None:
@@ -366,30 +373,19 @@ def _orphans(library: Library) -> Iterator[str]:
 
 
 def _defects(options: argparse.Namespace) -> int:
-    from conformance.casefile import LIBRARY_ROOT
-    from conformance.selftest import judge_defects
-    from reference_server.defects import DEFECTS
+    from conformance.defects_command import run_defects, unknown_names
 
-    unknown = sorted(set(options.names) - set(DEFECTS))
+    unknown = unknown_names(options.names)
     if unknown:
-        raise UsageError(f"no defect named {', '.join(unknown)}; obs-reference-server --list-defects shows them")
-    results = []
-    for result in judge_defects(LIBRARY_ROOT, options.names or list(DEFECTS), max(1, options.jobs)):
-        results.append(result)
-        reason = result.survives or f"noticed by {len(result.noticed)}"
-        seen = f"killed by {len(result.killers)}" if result.killed else f"survived, {reason}"
-        print(f"{result.name:40} {seen}", flush=True)
-    if options.json is not None:
-        options.json.write_text(
-            json.dumps([dataclasses.asdict(result) for result in results], indent=1) + "\n", "utf-8"
+        raise UsageError(
+            f"no defect or variant named {', '.join(unknown)}; obs-reference-server --list-defects shows them"
         )
-    killed = sum(result.killed for result in results)
-    print(f"{killed} of {len(results)} defects killed by a case that cites a clause they break")
-    return 0 if all(result.as_planned for result in results) else 1
+    return run_defects(options)
 
 
 def _explain(options: argparse.Namespace) -> int:
     from conformance.explain import explain_case, explain_clause
+    from conformance.proofs import load_proofs
 
     library = load_library()
     if options.id in library.requirements:
@@ -399,8 +395,12 @@ def _explain(options: argparse.Namespace) -> int:
     found = [case for case in library.cases if options.id in {case.id, case.id.partition("/")[0]}]
     if not found:
         raise UsageError(f"no case or clause has the id {options.id!r}; obs-conformance list shows the cases")
+    proofs = load_proofs()
     print(
-        "\n\n".join(explain_case(case, [library.requirements[clause] for clause in case.clauses()]) for case in found)
+        "\n\n".join(
+            explain_case(case, [library.requirements[clause] for clause in case.clauses()], proofs.get(case.id, ()))
+            for case in found
+        )
     )
     return 0
 
