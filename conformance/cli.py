@@ -178,6 +178,7 @@ def _play(campaign: Campaign, library: Library, options: argparse.Namespace, out
         cases=plan.cases,
         seed=world.seed,
         started=world.stamp(),
+        strict=options.strict,
     )
     results: list[CaseResult] = []
     interrupted = False
