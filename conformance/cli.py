@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from conformance import __version__, verdict
 from conformance.casefile import load_library
-from conformance.vocabulary import CaseError, TargetError
+from conformance.vocabulary import CaseError, TargetError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
     from conformance.vocabulary import CaseResult, Target
 
 _MARKS = {"pass": "ok", "observed": "seen", "not_applicable": "n/a"}
-
-
-class UsageError(Exception):
-    """A wrong option value; the message says which and what would be right."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,11 +92,53 @@ def _parser() -> argparse.ArgumentParser:
     defects.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: all)")
     defects.add_argument("--json", type=Path, metavar="FILE", help="write the matrix as JSON")
     defects.set_defaults(command=_defects)
+    _add_evidence_commands(commands)
     report = commands.add_parser("report", help="render a results file again")
     report.add_argument("results", type=Path, metavar="RESULTS.jsonl")
     report.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: beside the results)")
     report.set_defaults(command=_report)
     return parser
+
+
+def _add_evidence_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    rejudge = commands.add_parser("rejudge", help="judge recorded evidence again, without network")
+    rejudge.add_argument("results", type=Path, metavar="RESULTS.jsonl")
+    rejudge.add_argument("--profile", metavar="NAME", help="judge by this profile (default: the recorded one)")
+    rejudge.add_argument("--cases", type=Path, metavar="DIR", help="judge with this case library")
+    rejudge.add_argument("--out", type=Path, metavar="FILE.jsonl", help="write the results with the new verdicts")
+    rejudge.set_defaults(command=_rejudge)
+    statement = commands.add_parser("statement", help="sign a one-page statement about a results file")
+    statement.add_argument("results", type=Path, nargs="?", metavar="RESULTS.jsonl")
+    statement.add_argument("--key", type=Path, required=True, metavar="FILE", help="private key (Ed25519, PEM)")
+    statement.add_argument("--new-key", action="store_true", help="make the key first; its public half goes to FILE.pub")
+    statement.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: beside the results)")
+    statement.set_defaults(command=_statement)
+    verify = commands.add_parser("verify", help="check a statement against its evidence, judged again")
+    verify.add_argument("statement", type=Path, metavar="STATEMENT.json")
+    verify.add_argument("results", type=Path, metavar="RESULTS.jsonl")
+    verify.add_argument("--public-key", metavar="FILE|BASE64", help="the key it must be signed with")
+    verify.add_argument("--cases", type=Path, metavar="DIR", help="judge with this case library")
+    verify.set_defaults(command=_verify)
+
+
+def _rejudge(options: argparse.Namespace) -> int:
+    from conformance.attest import run_rejudge
+
+    return run_rejudge(options.results, profile=options.profile, cases=options.cases, out=options.out, say=print)
+
+
+def _statement(options: argparse.Namespace) -> int:
+    from conformance.attest import run_statement
+
+    return run_statement(options.results, key=options.key, new_key=options.new_key, out=options.out, say=print)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from conformance.attest import run_verify
+
+    return run_verify(
+        options.statement, options.results, trusted=options.public_key, cases=options.cases, say=print
+    )
 
 
 def _run(options: argparse.Namespace) -> int:

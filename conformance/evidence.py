@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from conformance.recording import Recorder
 from conformance.results import Redactor
-from conformance.vocabulary import ANSWERED, Exchange, Identity, Place, Request, Response, Target
+from conformance.vocabulary import ANSWERED, Exchange, Identity, Place, Request, Response, Target, UsageError
 from conformance.wire import parse_answer
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _STARS = re.compile(r"\*+")
 _ANNOUNCED = re.compile(r"HTTP/\S+ +(\d{3}) *([^\r\n]*)")
 
 
-class EvidenceError(Exception):
+class EvidenceError(UsageError):
     """A results file that cannot be judged again. The message names file, line, what is wrong and the remedy."""
 
 

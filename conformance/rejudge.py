@@ -15,7 +15,7 @@ from conformance import verdict
 from conformance.campaign import lacking, make_plan
 from conformance.evidence import unlike
 from conformance.play import Scene, play
-from conformance.results import Redactor, conclusion, judgement
+from conformance.results import Redactor, about, conclusion, described, judgement
 from conformance.vocabulary import CaseResult, Played
 
 if TYPE_CHECKING:
@@ -192,20 +192,18 @@ def _held(check: Mapping[str, Any]) -> str:
     return "held" if check["held"] else f"not held: {check['says']}"
 
 
-def rewritten(evidence: Evidence, judged: Rejudged, *, library: Library) -> Iterator[bytes]:
+def rewritten(evidence: Evidence, judged: Rejudged, library: Library) -> Iterator[bytes]:
     """The results file as it would be with these verdicts; the same bytes where nothing changed."""
     yield _line(_header(evidence, judged, library))
-    rows = {row.id: row for row in judged.rows}
+    rows, cases = {row.id: row for row in judged.rows}, {case.id: case for case in library.cases}
     for case in evidence.cases:
         if case.id in rows:
-            yield _line({**case.record, **rows[case.id].now})
+            yield _line({**case.record, **about(cases[case.id]), **rows[case.id].now})
     if evidence.footer is not None:
         yield _line({**evidence.footer, **judged.conclusion})
 
 
 def _header(evidence: Evidence, judged: Rejudged, library: Library) -> Mapping[str, Any]:
-    from conformance.results import described
-
     changes: dict[str, Any] = described(
         library, judged.profile, [library.requirements[clause] for clause in judged.profile.clauses]
     )

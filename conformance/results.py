@@ -123,17 +123,10 @@ class ResultsFile:
 
     def case(self, result: CaseResult) -> None:
         """Write the line of one case."""
-        case = result.case
         self._line(
             {
                 "kind": "case",
-                "id": case.id,
-                "says": case.says,
-                "area": case.area,
-                "level": case.level,
-                "cites": list(case.clauses()),
-                "file": case.file,
-                "line": case.line,
+                **about(result.case),
                 **judgement(result),
                 "exchanges": [
                     _exchange(step, exchange, times)
@@ -165,6 +158,19 @@ def described(library: Library, profile: Profile, requirements: Sequence[Require
         "profile": {"name": profile.name, "title": profile.title, "clauses": list(profile.clauses)},
         "clauses": [_clause(requirement) for requirement in requirements],
         "errata": [_erratum(erratum) for erratum in library.errata],
+    }
+
+
+def about(case: Case) -> dict[str, Any]:
+    """What a line says about its case, whatever came of it."""
+    return {
+        "id": case.id,
+        "says": case.says,
+        "area": case.area,
+        "level": case.level,
+        "cites": list(case.clauses()),
+        "file": case.file,
+        "line": case.line,
     }
 
 

@@ -41,6 +41,10 @@ class TargetError(Exception):
     """The target file or the target itself cannot be used. The message names what and the remedy."""
 
 
+class UsageError(Exception):
+    """A wrong option value or a file that is not what the option takes; says which and what would be right."""
+
+
 @dataclass(frozen=True, slots=True)
 class Requirement:
     """One clause of a page. See ``cases/requirements.schema.json`` for every field."""
