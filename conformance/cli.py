@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from conformance.casefile import Library
     from conformance.vocabulary import CaseResult, Target
 
+FORMATS = ("json", "sarif", "har", "markdown", "badge")
+COMPARE_FORMATS = ("text", "json", "markdown", "html")
 _MARKS = {"pass": "ok", "observed": "seen", "not_applicable": "n/a"}
 
 
@@ -68,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--seed", type=int, metavar="N", help="seed of generated names")
     run.add_argument("--strict", action="store_true", help="a broken SHOULD fails the target too")
     run.add_argument("--out", type=Path, metavar="DIR", help="folder for results.jsonl, report.html, junit.xml")
+    _add_format(run)
     run.set_defaults(command=_run)
     for name, command, text in (
         ("list", _list, "list the cases"),
@@ -93,14 +96,31 @@ def _parser() -> argparse.ArgumentParser:
     defects.add_argument("--json", type=Path, metavar="FILE", help="write the matrix as JSON")
     defects.set_defaults(command=_defects)
     _add_evidence_commands(commands)
-    report = commands.add_parser("report", help="render a results file again")
-    report.add_argument("results", type=Path, metavar="RESULTS.jsonl")
-    report.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: beside the results)")
+    report = commands.add_parser("report", help="render a results file again; several: compare the endpoints")
+    report.add_argument("results", type=Path, nargs="+", metavar="RESULTS.jsonl")
+    report.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: beside the first)")
+    _add_format(report)
     report.set_defaults(command=_report)
     return parser
 
 
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format",
+        action="append",
+        default=[],
+        choices=FORMATS,
+        help="also write this, beside report.html and junit.xml; may be given several times",
+    )
+
+
 def _add_evidence_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    compare = commands.add_parser("compare", help="what changed from one run to a newer one; exit code 1 if it is worse")
+    compare.add_argument("old", type=Path, metavar="OLD.jsonl")
+    compare.add_argument("new", type=Path, metavar="NEW.jsonl")
+    compare.add_argument("--format", choices=COMPARE_FORMATS, default="text", help="default: text")
+    compare.add_argument("--out", type=Path, metavar="FILE", help="write it there instead of printing it")
+    compare.set_defaults(command=_compare)
     rejudge = commands.add_parser("rejudge", help="judge recorded evidence again, without network")
     rejudge.add_argument("results", type=Path, metavar="RESULTS.jsonl")
     rejudge.add_argument("--profile", metavar="NAME", help="judge by this profile (default: the recorded one)")
@@ -164,6 +184,7 @@ def _run(options: argparse.Namespace) -> int:
             transport.close()
             journal.close()
     _render(out / "results.jsonl", out)
+    _write_formats(out / "results.jsonl", out, options.format)
     print(f"report: {out / 'report.html'}")
     return code
 
@@ -258,10 +279,31 @@ def _render(results: Path, out: Path) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    out = _out_folder(options.out or options.results.parent)
-    _render(options.results, out)
+    first, *others = options.results
+    out = _out_folder(options.out or first.parent)
+    if others:
+        from conformance.outputs import run_comparison
+
+        if options.format:
+            raise UsageError("--format is of one run; of several there is comparison.html, and compare for two")
+        return run_comparison(options.results, out, say=print)
+    _render(first, out)
+    _write_formats(first, out, options.format)
     print(f"report: {out / 'report.html'}")
     return 0
+
+
+def _write_formats(results: Path, out: Path, names: Sequence[str]) -> None:
+    if names:
+        from conformance.outputs import write_formats
+
+        write_formats(results, out, names)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from conformance.outputs import run_compare
+
+    return run_compare(options.old, options.new, form=options.format, out=options.out, say=print)
 
 
 def _list(_: argparse.Namespace) -> int:

@@ -163,6 +163,15 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """A body without its transfer coding; ``body`` may be only its beginning."""
+
+    body: bytes
+    body_size: int
+    body_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One direction of an exchange, as bytes."""
 
@@ -170,6 +179,7 @@ class Message:
     body: bytes
     body_size: int
     body_sha256: str
+    content: Content | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +192,7 @@ class Exchange:
     outcome: str
     ms: float
     continued: bool | None = None
+    asked: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
