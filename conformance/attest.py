@@ -117,7 +117,7 @@ def run_statement(results: Path | None, *, key: Path, new_key: bool, out: Path |
 
 
 def _make_key(path: Path) -> Path:
-    """Write a new key, readable by its owner only, and its public half beside it; an existing file is never replaced."""
+    """Write a new key, readable by its owner only, and its public half beside it; no file is ever replaced."""
     _, private, public = statements.new_key()
     half = path.with_name(f"{path.name}.pub")
     for file, data, mode in ((path, private, PRIVATE), (half, public, 0o644)):

@@ -115,7 +115,9 @@ def _add_format(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_evidence_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    compare = commands.add_parser("compare", help="what changed from one run to a newer one; exit code 1 if it is worse")
+    compare = commands.add_parser(
+        "compare", help="what changed from one run to a newer one; exit code 1 if it is worse"
+    )
     compare.add_argument("old", type=Path, metavar="OLD.jsonl")
     compare.add_argument("new", type=Path, metavar="NEW.jsonl")
     compare.add_argument("--format", choices=COMPARE_FORMATS, default="text", help="default: text")
@@ -130,7 +132,9 @@ def _add_evidence_commands(commands: argparse._SubParsersAction[argparse.Argumen
     statement = commands.add_parser("statement", help="sign a one-page statement about a results file")
     statement.add_argument("results", type=Path, nargs="?", metavar="RESULTS.jsonl")
     statement.add_argument("--key", type=Path, required=True, metavar="FILE", help="private key (Ed25519, PEM)")
-    statement.add_argument("--new-key", action="store_true", help="make the key first; its public half goes to FILE.pub")
+    statement.add_argument(
+        "--new-key", action="store_true", help="make the key first; its public half goes to FILE.pub"
+    )
     statement.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: beside the results)")
     statement.set_defaults(command=_statement)
     verify = commands.add_parser("verify", help="check a statement against its evidence, judged again")
@@ -156,9 +160,7 @@ def _statement(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from conformance.attest import run_verify
 
-    return run_verify(
-        options.statement, options.results, trusted=options.public_key, cases=options.cases, say=print
-    )
+    return run_verify(options.statement, options.results, trusted=options.public_key, cases=options.cases, say=print)
 
 
 def _run(options: argparse.Namespace) -> int:

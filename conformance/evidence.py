@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from conformance.recording import Recorder
@@ -19,6 +18,7 @@ from conformance.wire import parse_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
 FORMAT = 1
 _T = TypeVar("_T")
@@ -82,7 +82,9 @@ def read_evidence(path: Path) -> Evidence:
     records = [_parsed(path, number, line) for number, line in enumerate(lines, 1)]
     header = records[0] if records else {}
     if header.get("kind") != "header" or header.get("format") != FORMAT:
-        raise EvidenceError(f"{path}, line 1: not the header of a results file of format {FORMAT}; give a results.jsonl")
+        raise EvidenceError(
+            f"{path}, line 1: not the header of a results file of format {FORMAT}; give a results.jsonl"
+        )
     target = _shaped(path, 1, lambda: _target(header["target"]))
     footer = records[-1] if len(records) > 1 and records[-1].get("kind") == "footer" else None
     inner = records[1 : -1 if footer else None]
@@ -93,7 +95,9 @@ def read_evidence(path: Path) -> Evidence:
             raise EvidenceError(f"{path}, line {number}: a {record.get('kind')!r} where a case is due")
         case = _shaped(path, number, lambda record=record, number=number: _case(number, record, wire=wire))  # type: ignore[misc]
         if case.id in cases:
-            raise EvidenceError(f"{path}, line {number}: a second line for {case.id}; its first is line {cases[case.id].line}")
+            raise EvidenceError(
+                f"{path}, line {number}: a second line for {case.id}; its first is line {cases[case.id].line}"
+            )
         cases[case.id] = case
     return Evidence(path, lines, header, target, tuple(cases.values()), footer)
 

@@ -65,7 +65,7 @@ def _xml_values(path: str, view: View) -> tuple[str, ...]:
 
 
 def _document(response: Response) -> bytes | None:
-    """The body if evidence keeps the whole of it; what it does not keep is not read, so that anybody can judge again."""
+    """The body if evidence keeps all of it; what it does not keep is not read, so that anybody can judge again."""
     return response.body if kept(response.body) == response.size else None
 
 

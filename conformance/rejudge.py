@@ -104,7 +104,9 @@ def _judge(case: Case, recorded: CaseEvidence, target: Target, library: Library)
     if recorded.place is None:
         rung: Rung = recorded.record["rung"]
         if rung == "not_applicable":
-            return CaseResult(case, "not_run", "no evidence was recorded: it did not apply then", Played((), (), ()), ms)
+            return CaseResult(
+                case, "not_run", "no evidence was recorded: it did not apply then", Played((), (), ()), ms
+            )
         return CaseResult(case, rung, recorded.record["reason"], Played((), (), ()), ms)
     played = _replay(case, recorded, target, library)
     return CaseResult(case, *verdict.grade(played, only_observes=case.level == "observe"), played, ms)

@@ -129,9 +129,7 @@ def new_key() -> tuple[Ed25519PrivateKey, bytes, bytes]:
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return key, private, public
 
 
@@ -177,7 +175,9 @@ def read(text: str, where: str) -> dict[str, Any]:
         lines = [(str(name), str(digest)) for name, digest in document["evidence"]["lines"]]
         sound = sound and isinstance(document["signature"], str) and isinstance(document["public_key"], str)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UsageError(f"{where}: not a statement; give the statement.json that the statement command wrote") from error
+        raise UsageError(
+            f"{where}: not a statement; give the statement.json that the statement command wrote"
+        ) from error
     if not sound or not lines:
         raise UsageError(f"{where}: not a statement of format {FORMAT}; give the statement.json as it was written")
     return dict(document)

@@ -115,7 +115,14 @@ def notes(found: Changed) -> tuple[str, ...]:
         ("case library", old.library.digest[:12], new.library.digest[:12]),
     )
     told = [f"the {what} was {then} and is {now}" for what, then, now in facts if then != now]
-    return (*told, *(f"the {name} run did not finish" for name, run in (("old", found.old), ("new", found.new)) if not run.finished))
+    return (
+        *told,
+        *(
+            f"the {name} run did not finish"
+            for name, run in (("old", found.old), ("new", found.new))
+            if not run.finished
+        ),
+    )
 
 
 def as_json(found: Changed) -> str:

@@ -12,6 +12,8 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from reports.selfcontained import render
 from reports.text import excerpt, head_lines, visible
 
@@ -27,13 +29,13 @@ MARKS: Mapping[str, str] = {
     "weak": "!", "warn": "!",
     "observed": "○",
     "not_observable": "·", "not_applicable": "·", "no_verdict": "·", "not_in_run": "·",
-    "not_exercised": "–", "not_run": "–", "blocked": "–", "setup_failed": "–", "harness_error": "–",
+    "not_exercised": "?", "not_run": "?", "blocked": "?", "setup_failed": "?", "harness_error": "?",
 }  # fmt: skip
 """A mark for each verdict and rung, so that colour is never alone; the words stand beside it."""
 ABSENT = "not_in_run"
 _WORST: tuple[str, ...] = ("broken", "weak", "not_exercised", "no_verdict", "observed", "holds")
 _DECISIVE: tuple[str, ...] = ("fail", "warn", "pass", "observed")
-_BODY_SHOWN = 1024
+_TEXT_SHOWN, _HEX_SHOWN = 1024, 128
 """Bytes of a body on this page; the results file keeps more."""
 
 
@@ -47,7 +49,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one endpoint did: a verdict or rung, and the case whose exchange the cell opens (empty when there is none)."""
+    """What one endpoint did: a verdict or rung, and the case whose exchange the cell opens (or empty)."""
 
     standing: str
     opens: str
@@ -106,20 +108,16 @@ class Matrix:
 
 def write_comparison(runs: Sequence[Results], path: Path) -> None:
     """Write the runs, in their order, to *path* as one self-contained page."""
-    evidence = json.dumps(_evidence(runs)).replace("<", "\\u003c")
+    evidence = json.dumps(_evidence(runs)).replace("<", r"\u003c")
+    data = Markup(evidence)  # noqa: S704 - JSON in ASCII without any "<" cannot leave a data block
     page = render(
-        "comparison.html.j2", style="comparison.css", script="comparison.js", page=matrix(runs), evidence=_Data(evidence)
+        "comparison.html.j2",
+        style="comparison.css",
+        script="comparison.js",
+        page=matrix(runs),
+        evidence=data,
     )
     path.write_text(page, "utf-8", newline="\n")
-
-
-class _Data(str):
-    """JSON of ours without any "<", for a data block."""
-
-    __slots__ = ()
-
-    def __html__(self) -> str:
-        return self
 
 
 def letter(number: int) -> str:
@@ -139,7 +137,10 @@ def matrix(runs: Sequence[Results]) -> Matrix:
             for clause in case.cites:
                 if case.id not in citing.setdefault(clause, []):
                     citing[clause].append(case.id)
-    rows = [_clause_row(clause, runs, [cases[id_] for id_ in citing.get(clause.id, ())], by_id) for clause in clauses.values()]
+    rows = [
+        _clause_row(clause, runs, [cases[id_] for id_ in citing.get(clause.id, ())], by_id)
+        for clause in clauses.values()
+    ]
     return Matrix(
         endpoints,
         tuple(sorted(rows, key=_order)),
@@ -169,9 +170,7 @@ def _differ(cells: Sequence[Cell]) -> bool:
 def _clause_row(
     clause: Clause, runs: Sequence[Results], cases: Sequence[CaseRow], by_id: Sequence[Mapping[str, Case]]
 ) -> ClauseRow:
-    cells = tuple(
-        _clause_cell(clause.id, results, cases, found) for results, found in zip(runs, by_id, strict=True)
-    )
+    cells = tuple(_clause_cell(clause.id, results, cases, found) for results, found in zip(runs, by_id, strict=True))
     return ClauseRow(clause, cells, tuple(sorted(cases, key=lambda row: not row.differs)), _differ(cells))
 
 
@@ -206,7 +205,11 @@ def _unlike(runs: Sequence[Results]) -> list[str]:
         "case libraries": [results.header.library.digest[:12] for results in runs],
         "suite versions": [results.header.suite.version for results in runs],
     }
-    notes = [f"The runs have different {name}: {', '.join(values)}." for name, values in facts.items() if len(set(values)) > 1]
+    notes = [
+        f"The runs have different {name}: {', '.join(values)}."
+        for name, values in facts.items()
+        if len(set(values)) > 1
+    ]
     return notes + [f"Run {letter(number)} did not finish." for number, run in enumerate(runs) if not run.finished]
 
 
@@ -228,12 +231,16 @@ def _shown(case: Case) -> dict[str, Any]:
             visible(f"{check.step} [{', '.join(check.clauses)}] {check.says} (wanted {check.wanted}; got {check.got})")
             for check in case.unmet
         ],
-        "exchanges": [_exchange(exchange) for exchange in case.exchanges],
+        "exchanges": [
+            _exchange(exchange, unmet=any(check.step == exchange.step for check in case.unmet))
+            for exchange in case.exchanges
+        ],
     }
 
 
-def _exchange(exchange: Exchange) -> dict[str, str]:
+def _exchange(exchange: Exchange, *, unmet: bool) -> dict[str, Any]:
     return {
+        "unmet": unmet,
         "step": exchange.step,
         "outcome": visible(f"{exchange.outcome}, {exchange.ms:.1f} ms"),
         "sent": _message(exchange.sent),
@@ -246,6 +253,10 @@ def _message(message: Message) -> str:
     head = "\n".join(line.text for line in head_lines(message.head))
     if not message.body_size:
         return head
-    kept = excerpt(message.body[:_BODY_SHOWN], message.body_size)
-    note = "" if kept.whole else f" (the first {kept.count} of {message.body_size} bytes, SHA-256 {message.body_sha256})"
+    kept = excerpt(message.body[:_TEXT_SHOWN], message.body_size)
+    if kept.form != "text":
+        kept = excerpt(message.body[:_HEX_SHOWN], message.body_size)
+    note = (
+        "" if kept.whole else f" (the first {kept.count} of {message.body_size} bytes, SHA-256 {message.body_sha256})"
+    )
     return f"{head}\n{kept.form}{note}:\n{kept.shown}"

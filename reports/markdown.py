@@ -106,7 +106,9 @@ def _case(case: Case) -> Iterator[str]:
 def _clauses(results: Results) -> Iterator[str]:
     found = results.footer.clauses if results.footer else {}
     for verdict, title in (("broken", "Broken clauses"), ("not_exercised", "Clauses not exercised")):
-        names = [clause for clause in results.header.clauses if clause.id in found and found[clause.id].verdict == verdict]
+        names = [
+            clause for clause in results.header.clauses if clause.id in found and found[clause.id].verdict == verdict
+        ]
         if names:
             yield f"### {title} ({len(names)})"
             yield ""

@@ -6,12 +6,13 @@ Knows the words of that schema.  Does not judge, count anew or leave anything ou
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from reports.model import Rung
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from reports.model import Case, Check, Clause, Results
 
 KIND = "obs-conformance summary"
@@ -81,9 +82,7 @@ def _case(case: Case) -> dict[str, Any]:
         "rung": case.rung,
         "reason": case.reason,
         "unmet": [_check(check) for check in case.unmet],
-        "observations": [
-            {"step": seen.step, "name": seen.name, "value": seen.value} for seen in case.observations
-        ],
+        "observations": [{"step": seen.step, "name": seen.name, "value": seen.value} for seen in case.observations],
         "duration_ms": case.duration_ms,
     }
 

@@ -16,8 +16,16 @@
     return JSON.parse(await new Response(stream).text());
   };
 
+  const state = new URLSearchParams(location.hash.slice(1));
+  const remember = (name, value) => {
+    if (value) state.set(name, value);
+    else state.delete(name);
+    history.replaceState(null, "", `#${state}`);
+  };
+
   const show = async (run, id) => {
     const seen = await unpack(evidence[run][id]);
+    remember("open", `${letters[run]} ${id}`);
     document.getElementById("exchange-title").textContent = `${letters[run]}: ${id}, ${seen.rung.replaceAll("_", " ")}`;
     const body = document.getElementById("exchange-body");
     body.replaceChildren(element("p", seen.says));
@@ -31,10 +39,13 @@
       const pair = element("div");
       pair.className = "pair";
       pair.append(element("pre", exchange.sent), element("pre", exchange.received));
-      body.append(element("h3", `${exchange.step}: ${exchange.outcome}`), pair);
+      const heading = element("h3", `${exchange.step}: ${exchange.outcome}${exchange.unmet ? " ◀ not met" : ""}`);
+      if (exchange.unmet) heading.className = "fail";
+      body.append(heading, pair);
     }
     if (!seen.exchanges.length) body.append(element("p", "Nothing was exchanged."));
     dialog.showModal();
+    body.querySelector("h3.fail")?.scrollIntoView();
   };
 
   document.addEventListener("click", (event) => {
@@ -60,15 +71,16 @@
       count += fits;
     }
     document.getElementById("shown").textContent = `${count} of ${groups.length} clauses`;
-    const state = new URLSearchParams();
-    if (filter.value) state.set("filter", filter.value);
-    if (only.checked) state.set("only", "1");
-    history.replaceState(null, "", `#${state}`);
+    remember("filter", filter.value);
+    remember("only", only.checked ? "1" : "");
   };
-  const restored = new URLSearchParams(location.hash.slice(1));
-  filter.value = restored.get("filter") ?? "";
-  only.checked = restored.get("only") === "1";
+  filter.value = state.get("filter") ?? "";
+  only.checked = state.get("only") === "1";
+  dialog.addEventListener("close", () => remember("open", ""));
   filter.addEventListener("input", apply);
   only.addEventListener("change", apply);
   if (filter.value || only.checked) apply();
+  const [letter, id] = (state.get("open") ?? "").split(" ");
+  const run = letters.indexOf(letter);
+  if (run >= 0 && Object.hasOwn(evidence[run], id)) show(run, id);
 })();
