@@ -227,7 +227,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def wire(result: CaseResult, redact: Redactor) -> str:
-    """The exchanges of a case without secrets: heads as they went, bodies by size and, where they are text, beginning."""
+    """The exchanges of a case without secrets: heads as they went, bodies by size and by beginning where it is text."""
     parts = []
     for step, exchange in result.played.exchanges:
         for sign, head, body in (

@@ -153,15 +153,18 @@ def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
 
 def _why(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """The reasons why a row changed: expectation, evidence, or only what was written down."""
-    before = len(list(reasons := list(_check_reasons(then["checks"], now["checks"]))))
-    yield from reasons
-    for old, new in itertools.zip_longest(then["observations"], now["observations"]):
+    reasons = [*_check_reasons(then["checks"], now["checks"]), *_observed(then["observations"], now["observations"])]
+    if not now["checks"] or not reasons:
+        yield f"{now['reason'] or now['rung']}; recorded was: {then['reason'] or then['rung']}"
+    if now["checks"]:
+        yield from reasons
+
+
+def _observed(then: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for old, new in itertools.zip_longest(then, now):
         if old != new:
             seen = new or old
             yield f"{seen['step']}: observation {seen['name']} is {_value(new)} and was {_value(old)}"
-            before += 1
-    if not before:
-        yield f"{now['reason'] or now['rung']}; recorded was: {then['reason'] or then['rung']}"
 
 
 def _value(seen: Mapping[str, Any] | None) -> str:
@@ -169,8 +172,6 @@ def _value(seen: Mapping[str, Any] | None) -> str:
 
 
 def _check_reasons(then: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    if not now:
-        return
     for old, new in itertools.zip_longest(then, now):
         if old == new:
             continue
