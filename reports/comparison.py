@@ -34,7 +34,8 @@ MARKS: Mapping[str, str] = {
 """A mark for each verdict and rung, so that colour is never alone; the words stand beside it."""
 ABSENT = "not_in_run"
 _WORST: tuple[str, ...] = ("broken", "weak", "not_exercised", "no_verdict", "observed", "holds")
-_DECISIVE: tuple[str, ...] = ("fail", "warn", "pass", "observed")
+_BLAMED: tuple[str, ...] = ("fail", "warn")
+_SHOWING: tuple[str, ...] = ("pass", "observed")
 _TEXT_SHOWN, _HEX_SHOWN = 1024, 128
 """Bytes of a body on this page; the results file keeps more."""
 
@@ -181,8 +182,10 @@ def _clause_cell(clause: str, results: Results, cases: Sequence[CaseRow], found:
     verdict = results.footer.clauses.get(clause) if results.footer else None
     here = [found[row.id] for row in cases if row.id in found]
     blamed = [case for case in here if any(clause in check.clauses for check in case.unmet)]
-    decisive = next((case.id for rung in _DECISIVE for case in (*blamed, *here) if case.rung == rung), "")
-    return Cell(verdict.verdict if verdict else "no_verdict", decisive or (here[0].id if here else ""))
+    ranked = [case.id for rung in _BLAMED for case in blamed if case.rung == rung]
+    ranked += [case.id for rung in _SHOWING for case in here if case.rung == rung]
+    ranked += [case.id for case in here]
+    return Cell(verdict.verdict if verdict else "no_verdict", next(iter(ranked), ""))
 
 
 def _observations(by_id: Sequence[Mapping[str, Case]]) -> list[ObservationRow]:
