@@ -96,6 +96,11 @@ def test_sarif_has_a_rule_for_each_clause_and_a_result_at_the_case_for_each_diff
     }  # fmt: skip
 
 
+def test_a_broken_should_in_a_failed_case_is_a_warning(tmp_path: Path) -> None:
+    (run,) = sarif(results(tmp_path, samples.put(RUN, (1, "checks", 2, "level"), "should")))["runs"]
+    assert [result["level"] for result in run["results"] if result["kind"] == "fail"][:2] == ["error", "warning"]
+
+
 def test_an_unfinished_run_is_not_a_successful_invocation(tmp_path: Path) -> None:
     (run,) = sarif(results(tmp_path, UNFINISHED))["runs"]
     assert run["invocations"][0]["executionSuccessful"] is False
