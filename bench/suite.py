@@ -83,9 +83,8 @@ def main(port: int, library_folder: Path, jobs: int, *, report: bool) -> None:
         results_file.footer(summary, 0, {"created": 0, "removed": 0, "left": []}, world.stamp())
         if report:
             from reports.html import write_html
-            from reports.model import read_results
 
-            write_html(read_results(out / "results.jsonl"), out / "report.html")
+            write_html(out / "results.jsonl", out / "report.html")
         transport.close()
         journal.close()
 

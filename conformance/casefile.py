@@ -7,6 +7,7 @@ column, rule and remedy. Does not know how a case is played.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import hashlib
 import json
@@ -241,6 +242,26 @@ def load_library(root: Path = LIBRARY_ROOT) -> Library:
         errata=errata,
         pages={document.value["page"]: document.value["title"] for document in files["requirements"]},
     )
+
+
+def with_cases_of(library: Library, path: Path) -> Library:
+    """The library with the cases of one file in place of its own.
+
+    :raises CaseError: the file cannot be read, or as ``load_library`` does.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CaseError(f"{path}: cannot be read: {error}; give a case file in YAML") from error
+    document = parse(text, str(path.resolve()))
+    problems = list(SchemaCheck(LIBRARY_ROOT / "case.schema.json").errors(document))
+    if problems:
+        raise CaseError("\n".join(problems))
+    cases = _cases([document], library.requirements, library.shapes, problems)
+    if problems:
+        raise CaseError("\n".join(problems))
+    digest = hashlib.sha256(f"{library.digest}\0{text}".encode()).hexdigest()
+    return dataclasses.replace(library, cases=cases, digest=digest)
 
 
 def _kind_of(relative: Path) -> str | None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conformance import __version__, verdict
-from conformance.casefile import load_library
+from conformance.casefile import load_library, with_cases_of
 from conformance.vocabulary import CaseError, TargetError, UsageError
 
 if TYPE_CHECKING:
@@ -69,8 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--jobs", type=int, metavar="N", help="cases at a time (default: the target file's limit, 8)")
     run.add_argument("--seed", type=int, metavar="N", help="seed of generated names")
     run.add_argument("--strict", action="store_true", help="a broken SHOULD fails the target too")
+    run.add_argument(
+        "--cases", type=Path, metavar="FILE.yaml", help="play this case file instead of the library's cases"
+    )
     run.add_argument("--out", type=Path, metavar="DIR", help="folder for results.jsonl, report.html, junit.xml")
     _add_format(run)
+    _add_report_options(run)
     run.set_defaults(command=_run)
     for name, command, text in (
         ("list", _list, "list the cases"),
@@ -100,7 +104,21 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("results", type=Path, nargs="+", metavar="RESULTS.jsonl")
     report.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: beside the first)")
     _add_format(report)
+    _add_report_options(report)
     report.set_defaults(command=_report)
+    sign = commands.add_parser("sign", help="sign a request of your own; credentials from the environment")
+    sign.add_argument("method", nargs="?", metavar="METHOD")
+    sign.add_argument("url", nargs="?", metavar="URL")
+    sign.add_argument(
+        "-H", action="append", default=[], dest="headers", metavar="LINE", help="header line it will have"
+    )
+    sign.add_argument("--as-url", action="store_true", help="print a signed URL instead of header lines")
+    sign.add_argument("--raw", type=Path, metavar="FILE", help="sign the raw request in FILE again and print it")
+    sign.add_argument("--virtual-host", action="store_true", help="the bucket is the first label of the host")
+    sign.add_argument(
+        "--identity", default="owner", metavar="NAME", help="owner, or other_account for OBS_OTHER_ACCOUNT_*"
+    )
+    sign.set_defaults(command=_sign)
     return parser
 
 
@@ -126,7 +144,7 @@ def _add_evidence_commands(commands: argparse._SubParsersAction[argparse.Argumen
     rejudge = commands.add_parser("rejudge", help="judge recorded evidence again, without network")
     rejudge.add_argument("results", type=Path, metavar="RESULTS.jsonl")
     rejudge.add_argument("--profile", metavar="NAME", help="judge by this profile (default: the recorded one)")
-    rejudge.add_argument("--cases", type=Path, metavar="DIR", help="judge with this case library")
+    rejudge.add_argument("--cases", type=Path, metavar="DIR|FILE", help="judge with this case library or file")
     rejudge.add_argument("--out", type=Path, metavar="FILE.jsonl", help="write the results with the new verdicts")
     rejudge.set_defaults(command=_rejudge)
     statement = commands.add_parser("statement", help="sign a one-page statement about a results file")
@@ -141,7 +159,7 @@ def _add_evidence_commands(commands: argparse._SubParsersAction[argparse.Argumen
     verify.add_argument("statement", type=Path, metavar="STATEMENT.json")
     verify.add_argument("results", type=Path, metavar="RESULTS.jsonl")
     verify.add_argument("--public-key", metavar="FILE|BASE64", help="the key it must be signed with")
-    verify.add_argument("--cases", type=Path, metavar="DIR", help="judge with this case library")
+    verify.add_argument("--cases", type=Path, metavar="DIR|FILE", help="judge with this case library or file")
     verify.set_defaults(command=_verify)
 
 
@@ -163,13 +181,20 @@ def _verify(options: argparse.Namespace) -> int:
     return run_verify(options.statement, options.results, trusted=options.public_key, cases=options.cases, say=print)
 
 
+def _add_report_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--previous", type=Path, metavar="RESULTS", help="results of an earlier run to compare with")
+    parser.add_argument(
+        "--page", type=Path, action="append", default=[], metavar="PAGE.txt", help="text of a page, to show it judged"
+    )
+
+
 def _run(options: argparse.Namespace) -> int:
     from conformance.campaign import Campaign
     from conformance.journal import Journal
     from conformance.transport import open_transport
     from conformance.world import World
 
-    library = load_library()
+    library = load_library() if options.cases is None else with_cases_of(load_library(), options.cases)
     if options.jobs is not None and options.jobs < 1:
         raise UsageError(f"--jobs {options.jobs}: at least one case plays at a time")
     with _target(options) as target:
@@ -185,7 +210,7 @@ def _run(options: argparse.Namespace) -> int:
         finally:
             transport.close()
             journal.close()
-    _render(out / "results.jsonl", out)
+    _render(out / "results.jsonl", out, options)
     _write_formats(out / "results.jsonl", out, options.format)
     print(f"report: {out / 'report.html'}")
     return code
@@ -227,8 +252,10 @@ def _out_folder(chosen: Path | None) -> Path:
 
 
 def _play(campaign: Campaign, library: Library, options: argparse.Namespace, out: Path) -> int:
-    from conformance.results import Redactor, ResultsFile
+    from conformance.results import Redactor, ResultsFile, load_proofs
+    from conformance.source import case_source
 
+    proofs = load_proofs()
     plan, target, world = campaign.plan, campaign.target, campaign.world
     results_file = ResultsFile(out / "results.jsonl", Redactor(target.secrets()))
     results_file.header(
@@ -247,7 +274,13 @@ def _play(campaign: Campaign, library: Library, options: argparse.Namespace, out
         campaign.prepare()
         for result in campaign.run(options.jobs or target.jobs):
             results.append(result)
-            results_file.case(result)
+            name = result.case.id
+            results_file.case(
+                result,
+                token=world.token(name),
+                source=case_source(result.case),
+                proofs=proofs.get(name.partition("/")[0], proofs.get(name, ())),
+            )
             if result.rung != "pass":
                 print(
                     f"{_MARKS.get(result.rung, result.rung.upper()):>14}  {result.case.id}  {result.reason}", flush=True
@@ -267,17 +300,16 @@ def _play(campaign: Campaign, library: Library, options: argparse.Namespace, out
     return code
 
 
-def _render(results: Path, out: Path) -> None:
+def _render(results: Path, out: Path, options: argparse.Namespace) -> None:
     from reports.html import write_html
     from reports.junit import write_junit
     from reports.model import ResultsError, read_results
 
     try:
-        read = read_results(results)
+        write_html(results, out / "report.html", previous=options.previous, pages=options.page)
+        write_junit(read_results(results), out / "junit.xml")
     except ResultsError as error:
         raise UsageError(str(error)) from error
-    write_html(read, out / "report.html")
-    write_junit(read, out / "junit.xml")
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -286,10 +318,11 @@ def _report(options: argparse.Namespace) -> int:
     if others:
         from conformance.outputs import run_comparison
 
-        if options.format:
-            raise UsageError("--format is of one run; of several there is comparison.html, and compare for two")
+        for name in ("format", "previous", "page"):
+            if getattr(options, name):
+                raise UsageError(f"--{name} is of one run; of several there is comparison.html, and compare for two")
         return run_comparison(options.results, out, say=print)
-    _render(first, out)
+    _render(first, out, options)
     _write_formats(first, out, options.format)
     print(f"report: {out / 'report.html'}")
     return 0
@@ -306,6 +339,24 @@ def _compare(options: argparse.Namespace) -> int:
     from conformance.outputs import run_compare
 
     return run_compare(options.old, options.new, form=options.format, out=options.out, say=print)
+
+
+def _sign(options: argparse.Namespace) -> int:
+    from conformance.sign import header_pairs, signer_from
+
+    signer = signer_from(os.environ, options.identity, virtual_host=options.virtual_host)
+    if options.raw is not None:
+        try:
+            sys.stdout.buffer.write(signer.raw(options.raw.read_bytes()))
+        except OSError as error:
+            raise UsageError(f"--raw {options.raw}: cannot be read: {error.strerror}") from error
+        return 0
+    if options.url is None:
+        raise UsageError("sign: give METHOD and URL, or --raw FILE")
+    headers = header_pairs(options.headers)
+    signed = signer.url(options.method, options.url, headers) if options.as_url else None
+    print(signed or "\n".join(signer.header_lines(options.method, options.url, headers)))
+    return 0
 
 
 def _list(_: argparse.Namespace) -> int:

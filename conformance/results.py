@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote
 
 from conformance import __version__
+from conformance.bodies import body_bytes
+from conformance.casefile import LIBRARY_ROOT
 from conformance.vocabulary import kept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from conformance.casefile import Library
@@ -29,14 +31,28 @@ if TYPE_CHECKING:
         Identity,
         Place,
         Profile,
+        RequestTemplate,
         Requirement,
         Target,
     )
+
+Proof = tuple[str, str]
+_HONEST = {"date": "{date}", "x-obs-date": "{date}", "authorization": "{authorization}"}
 
 _SIGNATURES = re.compile(
     r"((?:OBS [A-Za-z0-9]{1,128}:)|(?:[?&]Signature=)|(?:name=\"signature\"\r\n\r\n))"
     r"((?:[A-Za-z0-9+/=]|%[0-9A-Fa-f]{2})+)"
 )
+
+
+def load_proofs(root: Path = LIBRARY_ROOT) -> Mapping[str, Sequence[Proof]]:
+    """Which planted defects make which case fail, as ``proofs.json`` of the library says; empty without that file."""
+    try:
+        recorded = json.loads((root / "proofs.json").read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    cases = recorded.get("cases", recorded)
+    return {name: [(defect["name"], defect["says"]) for defect in defects] for name, defects in cases.items()}
 
 
 class Redactor:
@@ -117,23 +133,33 @@ class ResultsFile:
                 "started": started,
                 "planned": [case.id for case in cases],
                 "clauses": about["clauses"],
+                "pages": about["pages"],
                 "errata": about["errata"],
             }
         )
 
-    def case(self, result: CaseResult) -> None:
-        """Write the line of one case."""
+    def case(self, result: CaseResult, *, token: str = "", source: str = "", proofs: Sequence[Proof] = ()) -> None:
+        """Write the line of one case.
+
+        :param token: the case's name for fresh objects, from which its generated bodies follow.
+        :param source: the case as a file of its own, for a reader who wants to play it again.
+        :param proofs: (name, what it does wrong) of the planted defects that make the case fail.
+        """
+        templates = {step.name: step.request for step in result.case.steps}
+        label = f"{token}/{result.case.id}"
         self._line(
             {
                 "kind": "case",
                 **about(result.case),
                 **judgement(result),
                 "exchanges": [
-                    _exchange(step, exchange, times)
+                    _exchange(step, exchange, times, templates[step], label)
                     for (step, exchange), times in zip(result.played.exchanges, result.played.times, strict=True)
                 ],
                 "duration_ms": round(result.duration_ms, 3),
                 **({} if result.played.place is None else {"place": _place(result.played.place)}),
+                **({"source": source} if source else {}),
+                **({"proofs": [{"name": name, "says": says} for name, says in proofs]} if proofs else {}),
             }
         )
 
@@ -157,6 +183,7 @@ def described(library: Library, profile: Profile, requirements: Sequence[Require
         "library": {"digest": library.digest, "cases": len(library.cases)},
         "profile": {"name": profile.name, "title": profile.title, "clauses": list(profile.clauses)},
         "clauses": [_clause(requirement) for requirement in requirements],
+        "pages": {page: _page(library, page) for page in dict.fromkeys(item.page for item in requirements)},
         "errata": [_erratum(erratum) for erratum in library.errata],
     }
 
@@ -242,7 +269,12 @@ def _clause(requirement: Requirement) -> dict[str, Any]:
         "consequence": requirement.consequence,
         "fix": requirement.fix,
         "errata": list(requirement.errata),
+        "claims": list(requirement.claims),
     }
+
+
+def _page(library: Library, page: str) -> dict[str, Any]:
+    return {"title": library.pages.get(page, page), "sections": list(library.sections.get(page, ()))}
 
 
 def _erratum(erratum: Erratum) -> dict[str, Any]:
@@ -259,21 +291,41 @@ def _erratum(erratum: Erratum) -> dict[str, Any]:
     }
 
 
-def _exchange(step: str, exchange: Exchange, times: tuple[float, float]) -> dict[str, Any]:
+def _exchange(
+    step: str, exchange: Exchange, times: tuple[float, float], template: RequestTemplate, label: str
+) -> dict[str, Any]:
     received = {"head": exchange.received_head.decode("latin-1"), **_body(exchange.received_body)}
     if exchange.response is not None and exchange.response.body != exchange.received_body:
         received["content"] = _body(exchange.response.body)
     sent = exchange.request.body if exchange.sent_body else b""
     return {
         "step": step,
-        "sent": {"head": exchange.request.head.decode("latin-1"), **_body(sent)},
+        "sent": {"head": exchange.request.head.decode("latin-1"), **_body(sent), **_made(template, sent, label)},
         "received": received,
         "outcome": exchange.outcome,
         "ms": round(exchange.ms, 3),
         "continued": exchange.continued,
         "asked": times[0],
         "judged": times[1],
+        "signed": {"how": _how_signed(template), "by": template.identity},
     }
+
+
+def _made(template: RequestTemplate, body: bytes, label: str) -> dict[str, Any]:
+    """How a body too long to keep can be made again: so many bytes of SHAKE-128 over the label."""
+    spec = template.body
+    if spec is None or spec.size != len(body) or len(body) <= kept(body):
+        return {}
+    full = f"{label}/{spec.name}"
+    return {"made": {"label": full, "size": len(body)}} if body_bytes(full, len(body)) == body else {}
+
+
+def _how_signed(template: RequestTemplate) -> str:
+    """The kind of signature, or "altered" when the case spoils it on purpose: signing again would mend it."""
+    own = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in template.headers)}
+    spoilt = any(own.get(name, honest) != honest for name, honest in _HONEST.items())
+    altered = spoilt or template.add_after or template.remove_after or template.omit & {"Date", "Authorization"}
+    return "altered" if altered else template.sign
 
 
 def _body(body: bytes) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def test_a_changed_expectation_changes_exactly_its_rows_and_says_why(samples, li
     done = obs("rejudge", samples / "results.jsonl", "--cases", cases, "--out", tmp_path / "now.jsonl")
     assert done.returncode == 1
     then, now = (
-        [json.loads(line) for line in path.read_text().splitlines()]
+        [json.loads(line) | {"source": ""} for line in path.read_text().splitlines()]
         for path in (samples / "results.jsonl", tmp_path / "now.jsonl")
     )
     changed = [new["id"] for old, new in zip(then, now, strict=True) if old["kind"] == "case" and old != new]
@@ -96,7 +96,7 @@ def test_usage_errors_are_one_line(samples, tmp_path):
     for arguments, says in (
         (("rejudge", tmp_path / "none"), "none: cannot be read: No such file"),
         (("rejudge", results, "--profile", "none"), "no profile named 'none'; there are: sse-kms-2024-01"),
-        (("rejudge", results, "--cases", results), "--cases"),
+        (("rejudge", results, "--cases", results), "not YAML"),
         (("statement", "--key", samples / "key"), "give the RESULTS"),
         (("statement", "--key", samples / "key", "--new-key"), "is there already"),
         (("statement", results, "--key", tmp_path / "open-key"), "chmod 600"),

@@ -10,9 +10,9 @@ SEES_SEVERAL = {"conformance/cli.py", "conformance/selftest.py", "conformance/at
 FLOORS = {
     "conformance": [
         {"__init__", "vocabulary"},
-        {"signing", "placeholders", "requirements", "verdict", "world", "journal"},
+        {"signing", "placeholders", "bodies", "requirements", "verdict", "world", "journal"},
         {"judge", "target", "wire", "recording", "casefile"},
-        {"explain", "play", "transport", "results", "bundled", "vectors"},
+        {"explain", "play", "transport", "results", "bundled", "vectors", "source", "sign"},
         {"campaign", "evidence"},
         {"selftest", "rejudge", "outputs"},
         {"statement"},

@@ -5,13 +5,13 @@ import json
 
 import pytest
 
+from conformance.bodies import body_bytes
 from conformance.evidence import EvidenceError, answer, read_evidence, unlike
 from conformance.judge import View, differences, evidence
-from conformance.play import body_bytes
 from conformance.results import Redactor, _exchange
 from conformance.tests.test_wire import answers, exchange, request, server, target
 from conformance.transport import RequestsTransport
-from conformance.vocabulary import BODY_KEPT, DOCUMENT_KEPT, BytesDue, Request, Response, kept
+from conformance.vocabulary import BODY_KEPT, DOCUMENT_KEPT, BytesDue, Request, RequestTemplate, Response, kept
 
 NOISE = body_bytes("noise", 5000)
 DOCUMENT = b"<Error><Code>AccessDenied</Code><Message>" + b"x" * 5000 + b"</Message></Error>"
@@ -32,7 +32,9 @@ ANSWERS = {
 
 def recorded(made):
     """An exchange as its line has it, through JSON."""
-    return json.loads(json.dumps(_exchange("step 1", made, (1.0, 2.0))))["received"]
+    return json.loads(json.dumps(_exchange("step 1", made, (1.0, 2.0), RequestTemplate("GET", "b", "o"), "t")))[
+        "received"
+    ]
 
 
 def same(read, lived):

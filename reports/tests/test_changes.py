@@ -69,7 +69,7 @@ def test_cases_that_came_and_went_are_named_in_their_order() -> None:
     assert not changes({"b": fail()}, {}).regressed
 
 
-def test_two_results_files_are_compared_by_case_id(tmp_path) -> None:  # noqa: ANN001 - pytest's folder
+def test_two_results_files_are_compared_by_case_id(tmp_path) -> None:
     old = read_results(samples.write(tmp_path / "old", samples.run()))
     passed = samples.put(samples.run(), (1, "rung"), "pass")
     new = read_results(samples.write(tmp_path / "new", samples.put(passed, (1, "checks"), [])))
