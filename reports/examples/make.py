@@ -32,7 +32,7 @@ def main() -> None:
 def _play(folder: Path, options: list[str]) -> Path:
     folder.mkdir()
     target = folder / "target.toml"
-    command = [BIN / "obs-reference-server", "--target-file", target, "--exit-with-parent", *options]
+    command = [str(BIN / "obs-reference-server"), "--target-file", str(target), "--exit-with-parent", *options]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None  # noqa: S101 - asked for above
         server.stdout.readline()
