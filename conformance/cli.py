@@ -73,8 +73,8 @@ def _parser() -> argparse.ArgumentParser:
         "--cases", type=Path, metavar="FILE.yaml", help="play this case file instead of the library's cases"
     )
     run.add_argument("--out", type=Path, metavar="DIR", help="folder for results.jsonl, report.html, junit.xml")
-    _add_format(run)
     _add_report_options(run)
+    _add_format(run)
     run.set_defaults(command=_run)
     for name, command, text in (
         ("list", _list, "list the cases"),
@@ -103,8 +103,8 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="render a results file again; several: compare the endpoints")
     report.add_argument("results", type=Path, nargs="+", metavar="RESULTS.jsonl")
     report.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: beside the first)")
-    _add_format(report)
     _add_report_options(report)
+    _add_format(report)
     report.set_defaults(command=_report)
     sign = commands.add_parser("sign", help="sign a request of your own; credentials from the environment")
     sign.add_argument("method", nargs="?", metavar="METHOD")
@@ -120,6 +120,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     sign.set_defaults(command=_sign)
     return parser
+
+
+def _add_report_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--previous", type=Path, metavar="RESULTS", help="results of an earlier run to compare with")
+    parser.add_argument(
+        "--page", type=Path, action="append", default=[], metavar="PAGE.txt", help="text of a page, to show it judged"
+    )
 
 
 def _add_format(parser: argparse.ArgumentParser) -> None:
@@ -179,13 +186,6 @@ def _verify(options: argparse.Namespace) -> int:
     from conformance.attest import run_verify
 
     return run_verify(options.statement, options.results, trusted=options.public_key, cases=options.cases, say=print)
-
-
-def _add_report_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--previous", type=Path, metavar="RESULTS", help="results of an earlier run to compare with")
-    parser.add_argument(
-        "--page", type=Path, action="append", default=[], metavar="PAGE.txt", help="text of a page, to show it judged"
-    )
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -277,7 +277,6 @@ def _play(campaign: Campaign, library: Library, options: argparse.Namespace, out
             name = result.case.id
             results_file.case(
                 result,
-                token=world.token(name),
                 source=case_source(result.case),
                 proofs=proofs.get(name.partition("/")[0], proofs.get(name, ())),
             )
@@ -328,19 +327,6 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
-def _write_formats(results: Path, out: Path, names: Sequence[str]) -> None:
-    if names:
-        from conformance.outputs import write_formats
-
-        write_formats(results, out, names)
-
-
-def _compare(options: argparse.Namespace) -> int:
-    from conformance.outputs import run_compare
-
-    return run_compare(options.old, options.new, form=options.format, out=options.out, say=print)
-
-
 def _sign(options: argparse.Namespace) -> int:
     from conformance.sign import header_pairs, signer_from
 
@@ -357,6 +343,19 @@ def _sign(options: argparse.Namespace) -> int:
     signed = signer.url(options.method, options.url, headers) if options.as_url else None
     print(signed or "\n".join(signer.header_lines(options.method, options.url, headers)))
     return 0
+
+
+def _write_formats(results: Path, out: Path, names: Sequence[str]) -> None:
+    if names:
+        from conformance.outputs import write_formats
+
+        write_formats(results, out, names)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from conformance.outputs import run_compare
+
+    return run_compare(options.old, options.new, form=options.format, out=options.out, say=print)
 
 
 def _list(_: argparse.Namespace) -> int:

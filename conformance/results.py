@@ -138,15 +138,14 @@ class ResultsFile:
             }
         )
 
-    def case(self, result: CaseResult, *, token: str = "", source: str = "", proofs: Sequence[Proof] = ()) -> None:
+    def case(self, result: CaseResult, *, source: str = "", proofs: Sequence[Proof] = ()) -> None:
         """Write the line of one case.
 
-        :param token: the case's name for fresh objects, from which its generated bodies follow.
         :param source: the case as a file of its own, for a reader who wants to play it again.
         :param proofs: (name, what it does wrong) of the planted defects that make the case fail.
         """
         templates = {step.name: step.request for step in result.case.steps}
-        label = f"{token}/{result.case.id}"
+        label = f"{result.played.place.token if result.played.place else ''}/{result.case.id}"
         self._line(
             {
                 "kind": "case",

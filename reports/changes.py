@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from reports.model import Case, Check, Results, Rung
 
-_DISCRETE = frozenset({"status", "code"})
+_DISCRETE = frozenset({"status", "code", "refusal"})
 """Subjects with few possible values, which therefore are part of the difference."""
 _ABSENT = "(absent)"
 

@@ -184,15 +184,6 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
-    """A body without its transfer coding; ``body`` may be only its beginning."""
-
-    body: bytes
-    body_size: int
-    body_sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """How a body that was cut can be made again: so many bytes of SHAKE-128 over the label."""
 
@@ -209,6 +200,15 @@ class Signed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """A body without its transfer coding; ``body`` may be only its beginning."""
+
+    body: bytes
+    body_size: int
+    body_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One direction of an exchange, as bytes."""
 
@@ -216,8 +216,8 @@ class Message:
     body: bytes
     body_size: int
     body_sha256: str
-    content: Content | None = None
     made: Made | None = None
+    content: Content | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,8 +230,8 @@ class Exchange:
     outcome: str
     ms: float
     continued: bool | None = None
-    asked: float | None = None
     signed: Signed | None = None
+    asked: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,13 @@ FLOORS = {
         {"cli", "pytest_plugin"},
         {"__main__"},
     ],
+    "reports": [
+        {"__init__", "text", "evidence", "make"},
+        {"model"},
+        {"changes", "page", "junit", "badge", "markdown", "har", "sarif", "selfcontained", "statement", "summary"},
+        {"causes", "changed", "comparison"},
+        {"html"},
+    ],
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +13,8 @@ from conformance.source import case_source, excerpt
 from conformance.vocabulary import CaseError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conformance.casefile import Library
 
 LINES = ["cases:", "- id: A", "  steps:", "  - x", "", "# of B", "- id: B", "  - y", "other: z"]

@@ -105,6 +105,7 @@ async function start() {
   rows.forEach((row, number) => numbers.set(row[ROW.id], number));
   META.causes.forEach((members, at) => { for (const number of members) causeOf.set(number - 1, at + 1); });
   if (state.view === "cases") follow();
+  if (VIEWS.includes(readFragment().anchor)) scrollTo(0, 0);  // past the browser's own jump to a section's top
   document.documentElement.dataset.ready = "yes";
 }
 start();
