@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from conformance import __version__, exploring, verdict
 from conformance.casefile import load_library, with_cases_of
-from conformance.vocabulary import CaseError, TargetError
+from conformance.vocabulary import CaseError, TargetError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,11 +26,9 @@ if TYPE_CHECKING:
     from conformance.casefile import Library
     from conformance.vocabulary import CaseResult, Target
 
+FORMATS = ("json", "sarif", "har", "markdown", "badge")
+COMPARE_FORMATS = ("text", "json", "markdown", "html")
 _MARKS = {"pass": "ok", "observed": "seen", "not_applicable": "n/a"}
-
-
-class UsageError(Exception):
-    """A wrong option value; the message says which and what would be right."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--out", type=Path, metavar="DIR", help="folder for results.jsonl, report.html, junit.xml")
     _add_report_options(run)
+    _add_format(run)
     run.set_defaults(command=_run)
     for name, command, text in (
         ("list", _list, "list the cases"),
@@ -101,10 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     defects.add_argument("--over-http", type=int, default=0, metavar="N", help="also N servers through sockets")
     defects.add_argument("--write", action="store_true", help="refresh proofs and matrix of a checkout")
     defects.set_defaults(command=_defects)
-    report = commands.add_parser("report", help="render a results file again")
-    report.add_argument("results", type=Path, metavar="RESULTS.jsonl")
-    report.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: beside the results)")
+    _add_evidence_commands(commands)
+    report = commands.add_parser("report", help="render a results file again; several: compare the endpoints")
+    report.add_argument("results", type=Path, nargs="+", metavar="RESULTS.jsonl")
+    report.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: beside the first)")
     _add_report_options(report)
+    _add_format(report)
     report.set_defaults(command=_report)
     _add_sign(commands)
     exploring.add_commands(commands, _add_target_options)
@@ -189,6 +190,65 @@ def _add_report_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format",
+        action="append",
+        default=[],
+        choices=FORMATS,
+        help="also write this, beside report.html and junit.xml; may be given several times",
+    )
+
+
+def _add_evidence_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    compare = commands.add_parser(
+        "compare", help="what changed from one run to a newer one; exit code 1 if it is worse"
+    )
+    compare.add_argument("old", type=Path, metavar="OLD.jsonl")
+    compare.add_argument("new", type=Path, metavar="NEW.jsonl")
+    compare.add_argument("--format", choices=COMPARE_FORMATS, default="text", help="default: text")
+    compare.add_argument("--out", type=Path, metavar="FILE", help="write it there instead of printing it")
+    compare.set_defaults(command=_compare)
+    rejudge = commands.add_parser("rejudge", help="judge recorded evidence again, without network")
+    rejudge.add_argument("results", type=Path, metavar="RESULTS.jsonl")
+    rejudge.add_argument("--profile", metavar="NAME", help="judge by this profile (default: the recorded one)")
+    rejudge.add_argument("--cases", type=Path, metavar="DIR|FILE", help="judge with this case library or file")
+    rejudge.add_argument("--out", type=Path, metavar="FILE.jsonl", help="write the results with the new verdicts")
+    rejudge.set_defaults(command=_rejudge)
+    statement = commands.add_parser("statement", help="sign a one-page statement about a results file")
+    statement.add_argument("results", type=Path, nargs="?", metavar="RESULTS.jsonl")
+    statement.add_argument("--key", type=Path, required=True, metavar="FILE", help="private key (Ed25519, PEM)")
+    statement.add_argument(
+        "--new-key", action="store_true", help="make the key first; its public half goes to FILE.pub"
+    )
+    statement.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: beside the results)")
+    statement.set_defaults(command=_statement)
+    verify = commands.add_parser("verify", help="check a statement against its evidence, judged again")
+    verify.add_argument("statement", type=Path, metavar="STATEMENT.json")
+    verify.add_argument("results", type=Path, metavar="RESULTS.jsonl")
+    verify.add_argument("--public-key", metavar="FILE|BASE64", help="the key it must be signed with")
+    verify.add_argument("--cases", type=Path, metavar="DIR|FILE", help="judge with this case library or file")
+    verify.set_defaults(command=_verify)
+
+
+def _rejudge(options: argparse.Namespace) -> int:
+    from conformance.attest import run_rejudge
+
+    return run_rejudge(options.results, profile=options.profile, cases=options.cases, out=options.out, say=print)
+
+
+def _statement(options: argparse.Namespace) -> int:
+    from conformance.attest import run_statement
+
+    return run_statement(options.results, key=options.key, new_key=options.new_key, out=options.out, say=print)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from conformance.attest import run_verify
+
+    return run_verify(options.statement, options.results, trusted=options.public_key, cases=options.cases, say=print)
+
+
 def _run(options: argparse.Namespace) -> int:
     from conformance.campaign import Campaign
     from conformance.journal import Journal
@@ -212,6 +272,7 @@ def _run(options: argparse.Namespace) -> int:
             transport.close()
             journal.close()
     _render(out / "results.jsonl", out, options)
+    _write_formats(out / "results.jsonl", out, options.format)
     print(f"report: {out / 'report.html'}")
     return code
 
@@ -266,6 +327,7 @@ def _play(campaign: Campaign, library: Library, options: argparse.Namespace, out
         cases=plan.cases,
         seed=world.seed,
         started=world.stamp(),
+        strict=options.strict,
     )
     results: list[CaseResult] = []
     interrupted = False
@@ -276,7 +338,6 @@ def _play(campaign: Campaign, library: Library, options: argparse.Namespace, out
             name = result.case.id
             results_file.case(
                 result,
-                token=world.token(name),
                 source=case_source(result.case),
                 proofs=proofs.get(name.partition("/")[0], proofs.get(name, ())),
             )
@@ -312,8 +373,17 @@ def _render(results: Path, out: Path, options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    out = _out_folder(options.out or options.results.parent)
-    _render(options.results, out, options)
+    first, *others = options.results
+    out = _out_folder(options.out or first.parent)
+    if others:
+        from conformance.outputs import run_comparison
+
+        for name in ("format", "previous", "page"):
+            if getattr(options, name):
+                raise UsageError(f"--{name} is of one run; of several there is comparison.html, and compare for two")
+        return run_comparison(options.results, out, say=print)
+    _render(first, out, options)
+    _write_formats(first, out, options.format)
     print(f"report: {out / 'report.html'}")
     return 0
 
@@ -334,6 +404,19 @@ def _sign(options: argparse.Namespace) -> int:
     signed = signer.url(options.method, options.url, headers) if options.as_url else None
     print(signed or "\n".join(signer.header_lines(options.method, options.url, headers)))
     return 0
+
+
+def _write_formats(results: Path, out: Path, names: Sequence[str]) -> None:
+    if names:
+        from conformance.outputs import write_formats
+
+        write_formats(results, out, names)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from conformance.outputs import run_compare
+
+    return run_compare(options.old, options.new, form=options.format, out=options.out, say=print)
 
 
 def _list(_: argparse.Namespace) -> int:

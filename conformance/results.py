@@ -15,6 +15,7 @@ from urllib.parse import quote
 from conformance import __version__
 from conformance.bodies import body_bytes
 from conformance.casefile import LIBRARY_ROOT
+from conformance.vocabulary import kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,21 +28,24 @@ if TYPE_CHECKING:
         CaseResult,
         Erratum,
         Exchange,
+        Identity,
+        Place,
         Profile,
         RequestTemplate,
         Requirement,
         Target,
     )
 
-BODY_CAP = 2048
-"""Bytes of a body that are kept; size and SHA-256 are always those of the whole."""
-
 Proof = tuple[str, str]
 _HONEST = {"date": "{date}", "x-obs-date": "{date}", "authorization": "{authorization}"}
 
 _VALUE = r"((?:[A-Za-z0-9+/=]|%[0-9A-Fa-f]{2})+)"
-_SIGNATURES = (re.compile(r"(OBS [A-Za-z0-9]{1,128}:)" + _VALUE), re.compile(r"(Signature=)" + _VALUE))
-"""Each begins with a literal, which the search can jump to."""
+_SIGNATURES = (
+    re.compile(r"(OBS [A-Za-z0-9]{1,128}:)" + _VALUE),
+    re.compile(r"(Signature=)" + _VALUE),
+    re.compile(r'(name=\\?"signature\\?"(?:\\r\\n|\r\n){2})' + _VALUE),
+)
+"""In a header, in a URL, in a form. Each begins with a literal, which the search can jump to."""
 
 
 def load_proofs(root: Path = LIBRARY_ROOT) -> Mapping[str, Sequence[Proof]]:
@@ -97,15 +101,17 @@ class ResultsFile:
         cases: Sequence[Case],
         seed: int,
         started: str,
+        strict: bool = False,
     ) -> None:
         """Write the first line."""
+        about = described(library, profile, requirements)
         self._line(
             {
                 "kind": "header",
                 "format": 1,
                 "suite": {"name": "obs-conformance", "version": __version__},
-                "library": {"digest": library.digest, "cases": len(library.cases)},
-                "profile": {"name": profile.name, "title": profile.title, "clauses": list(profile.clauses)},
+                "library": about["library"],
+                "profile": about["profile"],
                 "target": {
                     "name": target.name,
                     "endpoint": target.endpoint,
@@ -114,60 +120,38 @@ class ResultsFile:
                     "dialect": target.dialect,
                     "transport": target.transport,
                     "without": dict(target.without),
+                    "keys": dict(target.keys),
+                    "identities": {name: _identity(identity) for name, identity in target.identities.items()},
                 },
+                "strict": strict,
                 "seed": seed,
                 "started": started,
                 "planned": [case.id for case in cases],
-                "clauses": [_clause(requirement) for requirement in requirements],
-                "pages": {page: _page(library, page) for page in dict.fromkeys(item.page for item in requirements)},
-                "errata": [_erratum(erratum) for erratum in library.errata],
+                "clauses": about["clauses"],
+                "pages": about["pages"],
+                "errata": about["errata"],
             }
         )
 
-    def case(self, result: CaseResult, *, token: str = "", source: str = "", proofs: Sequence[Proof] = ()) -> None:
+    def case(self, result: CaseResult, *, source: str = "", proofs: Sequence[Proof] = ()) -> None:
         """Write the line of one case.
 
-        :param token: the case's name for fresh objects, from which its generated bodies follow.
         :param source: the case as a file of its own, for a reader who wants to play it again.
         :param proofs: (name, what it does wrong) of the planted defects that make the case fail.
         """
-        case = result.case
-        templates = {step.name: step.request for step in case.steps}
+        templates = {step.name: step.request for step in result.case.steps}
+        label = f"{result.played.place.token if result.played.place else ''}/{result.case.id}"
         self._line(
             {
                 "kind": "case",
-                "id": case.id,
-                "says": case.says,
-                "area": case.area,
-                "level": case.level,
-                "cites": list(case.clauses()),
-                "file": case.file,
-                "line": case.line,
-                "rung": result.rung,
-                "reason": result.reason,
-                "checks": [
-                    {
-                        "step": finding.step,
-                        "word": finding.word,
-                        "subject": finding.subject,
-                        "clauses": list(finding.clauses),
-                        "level": finding.level,
-                        "held": finding.held,
-                        "wanted": finding.wanted,
-                        "got": finding.got,
-                        "says": finding.says,
-                    }
-                    for finding in result.played.findings
-                ],
-                "observations": [
-                    {"step": seen.step, "name": seen.name, "value": seen.value, "clauses": list(seen.clauses)}
-                    for seen in result.played.observations
-                ],
+                **about(result.case),
+                **judgement(result),
                 "exchanges": [
-                    _exchange(step, exchange, templates[step], f"{token}/{case.id}")
-                    for step, exchange in result.played.exchanges
+                    _exchange(step, exchange, times, templates[step], label)
+                    for (step, exchange), times in zip(result.played.exchanges, result.played.times, strict=True)
                 ],
                 "duration_ms": round(result.duration_ms, 3),
+                **({} if result.played.place is None else {"place": _place(result.played.place)}),
                 **({"source": source} if source else {}),
                 **({"proofs": [{"name": name, "says": says} for name, says in proofs]} if proofs else {}),
             }
@@ -175,25 +159,7 @@ class ResultsFile:
 
     def footer(self, summary: Summary, exit_code: int, cleanup: dict[str, Any], ended: str) -> None:
         """Write the last line and close the file."""
-        self._line(
-            {
-                "kind": "footer",
-                "conclusion": summary.conclusion,
-                "exit": exit_code,
-                "headline": summary.headline,
-                "counts": dict(summary.counts),
-                "clauses": {
-                    clause: {
-                        "verdict": result.verdict,
-                        "cases": list(result.cases),
-                        **({"reason": result.reason} if result.reason else {}),
-                    }
-                    for clause, result in summary.clauses.items()
-                },
-                "cleanup": cleanup,
-                "ended": ended,
-            }
-        )
+        self._line({"kind": "footer", **conclusion(summary, exit_code), "cleanup": cleanup, "ended": ended})
         self.close()
 
     def close(self) -> None:
@@ -203,6 +169,83 @@ class ResultsFile:
     def _line(self, value: dict[str, Any]) -> None:
         self._file.write(self._redactor.text(json.dumps(value, ensure_ascii=True)) + "\n")
         self._file.flush()
+
+
+def described(library: Library, profile: Profile, requirements: Sequence[Requirement]) -> dict[str, Any]:
+    """What a header says about the library and the profile."""
+    return {
+        "library": {"digest": library.digest, "cases": len(library.cases)},
+        "profile": {"name": profile.name, "title": profile.title, "clauses": list(profile.clauses)},
+        "clauses": [_clause(requirement) for requirement in requirements],
+        "pages": {page: _page(library, page) for page in dict.fromkeys(item.page for item in requirements)},
+        "errata": [_erratum(erratum) for erratum in library.errata],
+    }
+
+
+def about(case: Case) -> dict[str, Any]:
+    """What a line says about its case, whatever came of it."""
+    return {
+        "id": case.id,
+        "says": case.says,
+        "area": case.area,
+        "level": case.level,
+        "cites": list(case.clauses()),
+        "file": case.file,
+        "line": case.line,
+    }
+
+
+def judgement(result: CaseResult) -> dict[str, Any]:
+    """What was judged of a case, as its line has it: everything that judging the evidence again must give again."""
+    return {
+        "rung": result.rung,
+        "reason": result.reason,
+        "checks": [
+            {
+                "step": finding.step,
+                "word": finding.word,
+                "subject": finding.subject,
+                "clauses": list(finding.clauses),
+                "level": finding.level,
+                "held": finding.held,
+                "wanted": finding.wanted,
+                "got": finding.got,
+                "says": finding.says,
+            }
+            for finding in result.played.findings
+        ],
+        "observations": [
+            {"step": seen.step, "name": seen.name, "value": seen.value, "clauses": list(seen.clauses)}
+            for seen in result.played.observations
+        ],
+    }
+
+
+def conclusion(summary: Summary, exit_code: int) -> dict[str, Any]:
+    """What was concluded over all cases, as the footer has it."""
+    return {
+        "conclusion": summary.conclusion,
+        "exit": exit_code,
+        "headline": summary.headline,
+        "counts": dict(summary.counts),
+        "clauses": {
+            clause: {
+                "verdict": result.verdict,
+                "cases": list(result.cases),
+                **({"reason": result.reason} if result.reason else {}),
+            }
+            for clause, result in summary.clauses.items()
+        },
+    }
+
+
+def _identity(identity: Identity) -> dict[str, Any]:
+    """A principal without its secret; the access key stands in every signed request anyway."""
+    return {"access_key": identity.access_key, "domain_id": identity.domain_id, "principal": identity.principal}
+
+
+def _place(place: Place) -> dict[str, str]:
+    return {"bucket": place.bucket, "shared_bucket": place.shared_bucket, "token": place.token}
 
 
 def _clause(requirement: Requirement) -> dict[str, Any]:
@@ -242,15 +285,22 @@ def _erratum(erratum: Erratum) -> dict[str, Any]:
     }
 
 
-def _exchange(step: str, exchange: Exchange, template: RequestTemplate, label: str) -> dict[str, Any]:
+def _exchange(
+    step: str, exchange: Exchange, times: tuple[float, float], template: RequestTemplate, label: str
+) -> dict[str, Any]:
+    received = {"head": exchange.received_head.decode("latin-1"), **_body(exchange.received_body)}
+    if exchange.response is not None and exchange.response.body != exchange.received_body:
+        received["content"] = _body(exchange.response.body)
     sent = exchange.request.body if exchange.sent_body else b""
     return {
         "step": step,
-        "sent": _message(exchange.request.head, sent) | _made(template, sent, label),
-        "received": _message(exchange.received_head, exchange.received_body),
+        "sent": {"head": exchange.request.head.decode("latin-1"), **_body(sent), **_made(template, sent, label)},
+        "received": received,
         "outcome": exchange.outcome,
         "ms": round(exchange.ms, 3),
         "continued": exchange.continued,
+        "asked": times[0],
+        "judged": times[1],
         "signed": {"how": _how_signed(template), "by": template.identity},
     }
 
@@ -258,7 +308,7 @@ def _exchange(step: str, exchange: Exchange, template: RequestTemplate, label: s
 def _made(template: RequestTemplate, body: bytes, label: str) -> dict[str, Any]:
     """How a body too long to keep can be made again: so many bytes of SHAKE-128 over the label."""
     spec = template.body
-    if spec is None or spec.size != len(body) or len(body) <= BODY_CAP:
+    if spec is None or spec.size != len(body) or len(body) <= kept(body):
         return {}
     full = f"{label}/{spec.name}"
     return {"made": {"label": full, "size": len(body)}} if body_bytes(full, len(body)) == body else {}
@@ -272,10 +322,9 @@ def _how_signed(template: RequestTemplate) -> str:
     return "altered" if altered else template.sign
 
 
-def _message(head: bytes, body: bytes) -> dict[str, Any]:
+def _body(body: bytes) -> dict[str, Any]:
     return {
-        "head": head.decode("latin-1"),
-        "body": body[:BODY_CAP].decode("latin-1"),
+        "body": body[: kept(body)].decode("latin-1"),
         "body_size": len(body),
         "body_sha256": hashlib.sha256(body).hexdigest() if body else "",
     }

@@ -241,3 +241,12 @@ def _tls_context(target: Target) -> ssl.SSLContext:
     if target.client_certificate:
         context.load_cert_chain(target.client_certificate)
     return context
+
+
+def parse_answer(raw: bytes, *, to_head: bool) -> Response:
+    """What an exchange would make of these bytes; a body that was cut short is taken as it is."""
+    answer = _Answer(to_head=to_head)
+    answer.parser = httptools.HttpResponseParser(answer)
+    with contextlib.suppress(httptools.HttpParserError, httptools.HttpParserUpgrade):
+        answer.parser.feed_data(raw)
+    return answer.response()

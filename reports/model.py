@@ -200,6 +200,15 @@ class Signed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """A body without its transfer coding; ``body`` may be only its beginning."""
+
+    body: bytes
+    body_size: int
+    body_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One direction of an exchange, as bytes."""
 
@@ -208,6 +217,7 @@ class Message:
     body_size: int
     body_sha256: str
     made: Made | None = None
+    content: Content | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +231,7 @@ class Exchange:
     ms: float
     continued: bool | None = None
     signed: Signed | None = None
+    asked: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
