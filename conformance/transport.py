@@ -6,11 +6,13 @@ Both turn a Request into the same Exchange. Knows transports by name; does not k
 from __future__ import annotations
 
 import http.client
+import math
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
+from conformance.patience import PatientTransport
 from conformance.vocabulary import ANSWERED, Exchange, Response
-from conformance.wire import WireTransport, split_raw
+from conformance.wire import WireTransport, split_raw, tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +30,15 @@ class Transport(Protocol):
         """Close every connection."""
 
 
-def open_transport(target: Target) -> Transport:
-    """The transport the target file asks for."""
-    return _TRANSPORTS[target.transport](target)
+def open_transport(target: Target, budget_s: float = math.inf) -> Transport:
+    """The transport the target file asks for, patient with an endpoint that asks to slow down.
+
+    :param budget_s: from now on; nothing waits beyond it.
+    :raises TargetError: certificates that cannot be used.
+    """
+    if target.endpoint.startswith("https:"):
+        tls_context(target)
+    return PatientTransport(_TRANSPORTS[target.transport](target), target.case_timeout_s, budget_s)
 
 
 class RequestsTransport:
