@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from conformance.world import World
 
 _CREATED = (200, 201)
+_REFUSED = range(400, 500)
 _GONE = (200, 204, 404)
 _INITIATES = b"?uploads HTTP/1.1\r\n"
 _WRITES = frozenset({"PUT", "POST"})
@@ -139,6 +140,8 @@ class Campaign:
         if exchange.response is None:
             return "not_run", f"the target could not be used: {exchange.outcome}"
         if exchange.response.status not in _CREATED:
+            if exchange.response.status in _REFUSED:  # whose bucket it is then, it is not ours to delete
+                self._journal.removed("bucket", bucket)
             return "setup_failed", f"creating {what} was answered {exchange.response.status}"
         return None
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 MAX_SKEW_S = 15 * 60
 """What a request's date may be off before it is refused (obs_04_0010)."""
 NOTED_SKEW_S = 60
+_REFUSED = range(400, 500)
 _OK, _CREATED, _GONE = (200,), (200, 201), (200, 204, 404)
 _REMEDIES: tuple[tuple[str, str, str], ...] = (
     ("answer", "sends callers to", "write that address as endpoint"),
@@ -371,7 +372,7 @@ class Doctor:
         self._journal.will_create("bucket", self._bucket)
         scene = self._scene(target)
         exchange = self._send(assemble(RequestTemplate("PUT", self._bucket, None), scene, scene.values(), None))
-        if exchange.response is not None and exchange.response.status not in _CREATED:
+        if exchange.response is not None and exchange.response.status in _REFUSED:
             self._journal.removed("bucket", self._bucket)
         return exchange
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from conformance.patience import PatientTransport
 from conformance.vocabulary import ANSWERED, Exchange, Response
-from conformance.wire import WireTransport, split_raw, tls_context
+from conformance.wire import MAX_BODY, WireTransport, split_raw, tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ class RequestsTransport:
         try:
             answer = self._session.send(prepared, allow_redirects=False, timeout=self._target.timeout_s, stream=True)
             answer.raw.decode_content = False
-            body = answer.raw.read()
+            body = self._body(answer.raw, started + self._target.timeout_s)
         except (self._requests.RequestException, OSError, ValueError, EOFError) as error:
             return Exchange(request, b"", b"", None, f"the connection failed: {error}", _ms(started))
         except Exception as error:  # noqa: BLE001 - urllib3 lets its own errors through while a body is read
@@ -92,6 +92,18 @@ class RequestsTransport:
         answer.close()
         continued = http.client.CONTINUE in recorder.interim if request.expects_continue else None
         return Exchange(request, head, wire_body, response, ANSWERED, _ms(started), continued)
+
+    def _body(self, raw: Any, until: float) -> bytes:  # noqa: ANN401 - urllib3's response
+        """The whole body, if it ends in time and within the size that the other transport reads."""
+        pieces, size = [], 0
+        while piece := raw.read1(1 << 16):
+            pieces.append(piece)
+            size += len(piece)
+            if size > MAX_BODY:
+                raise OSError(f"the answer is larger than the limit ({size} bytes read)")
+            if time.perf_counter() > until:
+                raise TimeoutError(f"no complete answer within {self._target.timeout_s:g} s")
+        return b"".join(pieces)
 
     def close(self) -> None:
         """Close every connection."""

@@ -110,6 +110,7 @@ class WireTransport:
         self._timeout = target.timeout_s
         self._context = tls_context(target) if self._secure else None
         self._local = threading.local()
+        self._names_differ = False
         self._open: list[socket.socket] = []
 
     def exchange(self, request: Request) -> Exchange:
@@ -191,14 +192,18 @@ class WireTransport:
         """Why a complete answer is none to this request; ANSWERED when nothing speaks against it.
 
         Bytes behind an answer mean that its length is wrong or that it is not the only one; a copy of the last answer
-        of the connection, request id and all, was meant for the request before.
+        of the connection, request id and all, was meant for the request before, if the server is one whose request
+        ids differ.
         """
         if answer.surplus:
             return f"the answer goes on after its end ({len(raw)} bytes read): its length is wrong, or it came twice"
         line, last = request.head.partition(b"\r\n")[0], getattr(self._local, "last", None)
         self._local.last = line, answer.headers
-        if last is not None and last[0] != line and last[1] == answer.headers and _names_itself(answer):
-            return "the answer is a copy of the one before, request id included: it answers another request"
+        if last is not None and last[0] != line:
+            if last[1] != answer.headers:
+                self._names_differ = self._names_differ or _request_ids(last[1]) != _request_ids(answer.headers)
+            elif self._names_differ:
+                return "the answer is a copy of the one before, request id included: it answers another request"
         return ANSWERED
 
     def _read(
@@ -244,8 +249,8 @@ def _ended(answer: _Answer, raw: bytearray) -> str:
     return f"the connection was closed after {len(raw)} bytes, before the answer was complete"
 
 
-def _names_itself(answer: _Answer) -> bool:
-    return any(name.lower() == "x-obs-request-id" for name, _ in answer.headers)
+def _request_ids(headers: list[tuple[str, str]]) -> list[str]:
+    return [value for name, value in headers if name.lower() == "x-obs-request-id"]
 
 
 def _keeps(answer: _Answer) -> bool:

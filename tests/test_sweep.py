@@ -9,7 +9,7 @@ import time
 import pytest
 from buckets import Account
 from commands import BIN, reference_server
-from middlebox import Middlebox
+from middlebox import Middlebox, error
 
 KILLS = int(os.environ.get("OBS_CONFORMANCE_KILLS", "10"))
 """How often a run is killed; the nightly environment asks for more."""
@@ -97,6 +97,21 @@ def test_an_object_of_somebody_else_in_a_bucket_of_ours_is_not_touched(server, a
     again = command("sweep", tmp_path, "--target", server)
     assert again.returncode == 0
     assert bucket not in account.buckets()
+
+
+def test_a_bucket_that_could_not_be_created_is_not_ours_to_delete(server, account, tmp_path, conformance):
+    def taken(seen, _):
+        return error("409 Conflict", "BucketAlreadyExists") if seen.method == "PUT" else None
+
+    box = Middlebox(int(account.target.endpoint.rpartition(":")[2]), instead=taken)
+    with box.running() as port:
+        text = server.read_text().replace(account.target.endpoint, f"http://127.0.0.1:{port}")
+        target = tmp_path / "target.toml"
+        target.write_text(text)
+        target.chmod(0o600)
+        outcome = conformance("--target", target, "--select", "KMS-PUT-001", "--no-doctor")
+    assert outcome.rungs == {"KMS-PUT-001": "setup_failed"}
+    assert [seen.path for seen in box.seen if seen.method == "DELETE"] == []
 
 
 def test_only_single_deletes_are_sent(server, account, tmp_path, conformance):
