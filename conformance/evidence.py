@@ -17,7 +17,7 @@ from conformance.vocabulary import ANSWERED, Exchange, Identity, Place, Request,
 from conformance.wire import parse_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 FORMAT = 1
@@ -158,8 +158,13 @@ def _case(number: int, record: Mapping[str, Any], *, wire: bool) -> CaseEvidence
         number,
         record,
         None if place is None else Place(place["bucket"], place["shared_bucket"], place["token"]),
-        tuple(_moment(exchange, wire=wire) for exchange in record["exchanges"]),
+        tuple(_moment(exchange, wire=wire) for exchange in _last_attempts(record["exchanges"])),
     )
+
+
+def _last_attempts(exchanges: Sequence[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+    """One exchange for each step: a request that was sent again, because the target asked for patience, counts once."""
+    return {exchange["step"]: exchange for exchange in exchanges}.values()
 
 
 def _moment(exchange: Mapping[str, Any], *, wire: bool) -> Moment:
