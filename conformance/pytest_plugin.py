@@ -245,7 +245,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report.obs_clauses, report.obs_level = ", ".join(item.case.clauses()), item.case.level
     result, item.result = item.result, None
     few = len(item.session.items) <= item.config.getoption("obs_attach")
-    if result is not None and (few or report.failed) and item.config.pluginmanager.hasplugin("html"):
+    if result is not None and (few or report.failed) and item.config.getoption("htmlpath", None):
         from pytest_html import extras
 
         redact = _the_run(item.config).redact
