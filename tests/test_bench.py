@@ -14,7 +14,8 @@ CASES = 3
 
 @pytest.fixture(scope="module")
 def ports():
-    server = subprocess.Popen([sys.executable, BENCH / "fixed_server.py"], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, BENCH / "fixed_server.py"]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     yield json.loads(server.stdout.readline())
     server.kill()
     server.communicate()
