@@ -257,7 +257,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         return
     report.obs_verdict = result.rung
     few = len(item.session.items) <= item.config.getoption("obs_attach")
-    if (few or report.failed) and item.config.pluginmanager.hasplugin("html"):
+    if (few or report.failed) and item.config.getoption("htmlpath", None):
         from pytest_html import extras
 
         text = html.escape(wire(result, _the_run(item.config).redact))
