@@ -304,7 +304,7 @@ def _access_log(options: argparse.Namespace, service: Service, stack: ExitStack)
         except OSError as error:
             raise StartError(f"The access log {options.access_log} cannot be written: {error.strerror}.") from error
         stack.callback(os.close, descriptor)
-    log = AccessLog(_line_writer(descriptor, options.access_log), time.time, service.world.directory)
+    log = AccessLog(_line_writer(descriptor, options.access_log), time.time)
     service.watch(log.watching)
     return log
 

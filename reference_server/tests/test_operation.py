@@ -253,7 +253,7 @@ def test_each_request_is_one_line_of_json(start: Callable[..., Server], tmp_path
     ]
     assert [(row["received"], row["sent"]) for row in rows[:4]] == [(0, 0), (len(large), 0), (0, len(large)), (0, 0)]
     assert {(row["caller"], row["access_key"], row["signed"]) for row in rows[:4]} == {(principal, key, "header")}
-    assert [row["signed_resource"] for row in rows[:3]] == ["/bucket/", "/bucket/o", "/bucket/o"]
+    assert (rows[4]["caller"], rows[4]["access_key"]) == (None, None)  # refused before it mattered who asked
     assert all(row["complete"] and not row["tls"] and row["peer"] == "127.0.0.1" for row in rows)
     assert all(row["ms"] >= 0 for row in rows)
 
@@ -315,6 +315,24 @@ def test_no_secret_reaches_the_log(start: Callable[..., Server], tmp_path: Path)
     secrets += [entry["secret_key"] for entry in admin["identities"].values()]
     assert [secret for secret in secrets if secret in text] == []
     assert text.count("REDACTED") == 6
+
+
+def test_log_tells_which_reading_of_the_signature_was_accepted(start: Callable[..., Server], tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    server = start("--access-log", str(path))
+    server.ask("PUT", "/bucket")
+    server.ask("HEAD", "/bucket", resource="/bucket")
+    server.ask("HEAD", "/bucket", resource="/another")
+    wire = server.wire()
+    wire.send(b"HEAD /bucket HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert wire.answer(method="HEAD").status == 403
+    rows = lines_of(path, 4)
+    assert [(row["signed"], row["status"], row["caller"] is None) for row in rows] == [
+        ("header", 200, False),
+        ("header: bucket without a slash", 200, False),
+        ("header", 403, True),
+        ("anonymous", 403, True),
+    ]
 
 
 def test_log_to_standard_output_follows_the_ready_line(start: Callable[..., Server]) -> None:
