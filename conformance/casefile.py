@@ -360,6 +360,7 @@ class _CaseReader:
                 line=line,
                 row={name: value for name, value in row.items() if name != "row"},
                 own_bucket=data.get("own_bucket", False),
+                unprovable=data.get("unprovable", ""),
             )
             for row in self.rows
         ]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import json
 import os
 import sys
@@ -73,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         "--cases", type=Path, metavar="FILE.yaml", help="play this case file instead of the library's cases"
     )
     run.add_argument("--out", type=Path, metavar="DIR", help="folder for results.jsonl, report.html, junit.xml")
+    _add_report_options(run)
     run.set_defaults(command=_run)
     for name, command, text in (
         ("list", _list, "list the cases"),
@@ -93,14 +93,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     spec.set_defaults(command=_spec)
     defects = commands.add_parser("defects", help="play the library against every planted defect, in process")
-    defects.add_argument("names", nargs="*", metavar="NAME", help="only these defects")
+    defects.add_argument("names", nargs="*", metavar="NAME", help="only these defects and harmless variants")
     defects.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: all)")
     defects.add_argument("--json", type=Path, metavar="FILE", help="write the matrix as JSON")
+    defects.add_argument("--html", type=Path, metavar="FILE", help="write the matrix as a page")
+    defects.add_argument("--pairs", type=int, default=0, metavar="N", help="also N pairs of defects, drawn by lot")
+    defects.add_argument("--over-http", type=int, default=0, metavar="N", help="also N servers through sockets")
+    defects.add_argument("--write", action="store_true", help="refresh proofs and matrix of a checkout")
     defects.set_defaults(command=_defects)
     report = commands.add_parser("report", help="render a results file again")
     report.add_argument("results", type=Path, metavar="RESULTS.jsonl")
     report.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: beside the results)")
+    _add_report_options(report)
     report.set_defaults(command=_report)
+    _add_sign(commands)
     exploring.add_commands(commands, _add_target_options)
     for name, explore in (
         ("probe", _probe),
@@ -111,6 +117,22 @@ def _parser() -> argparse.ArgumentParser:
     ):
         commands.choices[name].set_defaults(command=explore)
     return parser
+
+
+def _add_sign(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    sign = commands.add_parser("sign", help="sign a request of your own; credentials from the environment")
+    sign.add_argument("method", nargs="?", metavar="METHOD")
+    sign.add_argument("url", nargs="?", metavar="URL")
+    sign.add_argument(
+        "-H", action="append", default=[], dest="headers", metavar="LINE", help="header line it will have"
+    )
+    sign.add_argument("--as-url", action="store_true", help="print a signed URL instead of header lines")
+    sign.add_argument("--raw", type=Path, metavar="FILE", help="sign the raw request in FILE again and print it")
+    sign.add_argument("--virtual-host", action="store_true", help="the bucket is the first label of the host")
+    sign.add_argument(
+        "--identity", default="owner", metavar="NAME", help="owner, or other_account for OBS_OTHER_ACCOUNT_*"
+    )
+    sign.set_defaults(command=_sign)
 
 
 def _add_target_options(parser: argparse.ArgumentParser) -> None:
@@ -160,6 +182,13 @@ def _shell(options: argparse.Namespace) -> int:
         return exploring.run_shell(target)
 
 
+def _add_report_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--previous", type=Path, metavar="RESULTS", help="results of an earlier run to compare with")
+    parser.add_argument(
+        "--page", type=Path, action="append", default=[], metavar="PAGE.txt", help="text of a page, to show it judged"
+    )
+
+
 def _run(options: argparse.Namespace) -> int:
     from conformance.campaign import Campaign
     from conformance.journal import Journal
@@ -182,7 +211,7 @@ def _run(options: argparse.Namespace) -> int:
         finally:
             transport.close()
             journal.close()
-    _render(out / "results.jsonl", out)
+    _render(out / "results.jsonl", out, options)
     print(f"report: {out / 'report.html'}")
     return code
 
@@ -223,8 +252,10 @@ def _out_folder(chosen: Path | None) -> Path:
 
 
 def _play(campaign: Campaign, library: Library, options: argparse.Namespace, out: Path) -> int:
-    from conformance.results import Redactor, ResultsFile
+    from conformance.results import Redactor, ResultsFile, load_proofs
+    from conformance.source import case_source
 
+    proofs = load_proofs()
     plan, target, world = campaign.plan, campaign.target, campaign.world
     results_file = ResultsFile(out / "results.jsonl", Redactor(target.secrets()))
     results_file.header(
@@ -242,7 +273,13 @@ def _play(campaign: Campaign, library: Library, options: argparse.Namespace, out
         campaign.prepare()
         for result in campaign.run(options.jobs or target.jobs):
             results.append(result)
-            results_file.case(result)
+            name = result.case.id
+            results_file.case(
+                result,
+                token=world.token(name),
+                source=case_source(result.case),
+                proofs=proofs.get(name.partition("/")[0], proofs.get(name, ())),
+            )
             if result.rung != "pass":
                 print(
                     f"{_MARKS.get(result.rung, result.rung.upper()):>14}  {result.case.id}  {result.reason}", flush=True
@@ -262,23 +299,40 @@ def _play(campaign: Campaign, library: Library, options: argparse.Namespace, out
     return code
 
 
-def _render(results: Path, out: Path) -> None:
+def _render(results: Path, out: Path, options: argparse.Namespace) -> None:
     from reports.html import write_html
     from reports.junit import write_junit
     from reports.model import ResultsError, read_results
 
     try:
-        read = read_results(results)
+        write_html(results, out / "report.html", previous=options.previous, pages=options.page)
+        write_junit(read_results(results), out / "junit.xml")
     except ResultsError as error:
         raise UsageError(str(error)) from error
-    write_html(read, out / "report.html")
-    write_junit(read, out / "junit.xml")
 
 
 def _report(options: argparse.Namespace) -> int:
     out = _out_folder(options.out or options.results.parent)
-    _render(options.results, out)
+    _render(options.results, out, options)
     print(f"report: {out / 'report.html'}")
+    return 0
+
+
+def _sign(options: argparse.Namespace) -> int:
+    from conformance.sign import header_pairs, signer_from
+
+    signer = signer_from(os.environ, options.identity, virtual_host=options.virtual_host)
+    if options.raw is not None:
+        try:
+            sys.stdout.buffer.write(signer.raw(options.raw.read_bytes()))
+        except OSError as error:
+            raise UsageError(f"--raw {options.raw}: cannot be read: {error.strerror}") from error
+        return 0
+    if options.url is None:
+        raise UsageError("sign: give METHOD and URL, or --raw FILE")
+    headers = header_pairs(options.headers)
+    signed = signer.url(options.method, options.url, headers) if options.as_url else None
+    print(signed or "\n".join(signer.header_lines(options.method, options.url, headers)))
     return 0
 
 
@@ -319,30 +373,19 @@ def _orphans(library: Library) -> Iterator[str]:
 
 
 def _defects(options: argparse.Namespace) -> int:
-    from conformance.casefile import LIBRARY_ROOT
-    from conformance.selftest import judge_defects
-    from reference_server.defects import DEFECTS
+    from conformance.defects_command import run_defects, unknown_names
 
-    unknown = sorted(set(options.names) - set(DEFECTS))
+    unknown = unknown_names(options.names)
     if unknown:
-        raise UsageError(f"no defect named {', '.join(unknown)}; obs-reference-server --list-defects shows them")
-    results = []
-    for result in judge_defects(LIBRARY_ROOT, options.names or list(DEFECTS), max(1, options.jobs)):
-        results.append(result)
-        reason = result.survives or f"noticed by {len(result.noticed)}"
-        seen = f"killed by {len(result.killers)}" if result.killed else f"survived, {reason}"
-        print(f"{result.name:40} {seen}", flush=True)
-    if options.json is not None:
-        options.json.write_text(
-            json.dumps([dataclasses.asdict(result) for result in results], indent=1) + "\n", "utf-8"
+        raise UsageError(
+            f"no defect or variant named {', '.join(unknown)}; obs-reference-server --list-defects shows them"
         )
-    killed = sum(result.killed for result in results)
-    print(f"{killed} of {len(results)} defects killed by a case that cites a clause they break")
-    return 0 if all(result.as_planned for result in results) else 1
+    return run_defects(options)
 
 
 def _explain(options: argparse.Namespace) -> int:
     from conformance.explain import explain_case, explain_clause
+    from conformance.proofs import load_proofs
 
     library = load_library()
     if options.id in library.requirements:
@@ -352,8 +395,12 @@ def _explain(options: argparse.Namespace) -> int:
     found = [case for case in library.cases if options.id in {case.id, case.id.partition("/")[0]}]
     if not found:
         raise UsageError(f"no case or clause has the id {options.id!r}; obs-conformance list shows the cases")
+    proofs = load_proofs()
     print(
-        "\n\n".join(explain_case(case, [library.requirements[clause] for clause in case.clauses()]) for case in found)
+        "\n\n".join(
+            explain_case(case, [library.requirements[clause] for clause in case.clauses()], proofs.get(case.id, ()))
+            for case in found
+        )
     )
     return 0
 

@@ -12,6 +12,7 @@ from conformance.judge import WORDS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from conformance.proofs import Proof
     from conformance.vocabulary import Case, Check, Requirement, Step
 
 _SIGNED = {
@@ -23,8 +24,8 @@ _SIGNED = {
 _STAGE = {"setup": "Set-up", "control": "Control", "step": "Step"}
 
 
-def explain_case(case: Case, requirements: Sequence[Requirement]) -> str:
-    """What a case does, what it expects, and why each cited clause matters."""
+def explain_case(case: Case, requirements: Sequence[Requirement], proofs: Sequence[Proof] = ()) -> str:
+    """What a case does, what it expects, why each cited clause matters, and which planted defects it has caught."""
     lines = [f"{case.id}  ({case.level}, {case.area})", case.says, f"{case.file}:{case.line}", ""]
     if case.needs:
         lines += [f"Needs: {', '.join(case.needs)}", ""]
@@ -34,6 +35,11 @@ def explain_case(case: Case, requirements: Sequence[Requirement]) -> str:
     for requirement in requirements:
         lines += [f"  {requirement.id} ({requirement.level}): {requirement.says}"]
         lines += [f"    why it matters: {requirement.consequence}", f"    how to fix: {requirement.fix}"]
+    if case.unprovable:
+        lines += ["", f"Proven on nothing: {case.unprovable}"]
+    if proofs:
+        lines += ["", "Proven on"]
+        lines += [f"  {proof.name}: {proof.says} ({proof.realism})" for proof in proofs]
     return "\n".join(lines)
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from conformance import judge, signing
+from conformance.bodies import body_bytes
 from conformance.placeholders import fill, names_in
 from conformance.vocabulary import Exchange, Finding, Observation, Played, Request
 
@@ -117,11 +118,6 @@ def _remember_body(spec: BodySpec | None, memory: _Memory, scene: Scene, case: C
     elif spec.name not in memory.bodies:
         memory.bodies[spec.name] = body_bytes(f"{scene.token}/{case.id}/{spec.name}", spec.size or 0)
     return memory.bodies[spec.name]
-
-
-def body_bytes(label: str, size: int) -> bytes:
-    """Deterministic bytes that look random: no two labels share them, so a mixed-up object is noticed."""
-    return hashlib.shake_128(label.encode()).digest(size)
 
 
 def _judge(step: Step, view: judge.View, memory: _Memory) -> tuple[Finding, ...]:

@@ -11,11 +11,12 @@ import json
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
+from conformance.bodies import body_bytes
 from conformance.explain import explain_case, explain_clause
 from conformance.judge import View, select
 from conformance.passive import KEY_ID, Traffic, judge_traffic
 from conformance.placeholders import UnknownPlaceholderError, fill, names_in
-from conformance.play import Scene, assemble, body_bytes
+from conformance.play import Scene, assemble
 from conformance.results import Redactor
 from conformance.vocabulary import BodySpec, RequestTemplate
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import html
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).resolve().parent
 _ANCHOR = _HERE / "pytest_plugin.py"
+ATTACH_ALL = 1000
+"""pytest-html makes 3 kB of page and 10 kB of memory of each attached kB."""
+
 _FAILING = frozenset({"fail", "harness_error", "setup_failed", "blocked", "not_run"})
 _RUN: pytest.StashKey[Run] = pytest.StashKey()
 _LIBRARY: pytest.StashKey[Library] = pytest.StashKey()
@@ -43,6 +46,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--obs-target", metavar="FILE.toml", help="target file (default: the bundled reference server)")
     group.addoption("--obs-profile", metavar="NAME", help="profile to judge by (default: the target file's)")
     group.addoption("--obs-seed", type=int, metavar="N", help="seed of generated names")
+    group.addoption(
+        "--obs-attach",
+        type=int,
+        default=ATTACH_ALL,
+        metavar="N",
+        help=f"in a run of more than N cases only those that fail carry their exchanges (default: {ATTACH_ALL})",
+    )
 
 
 def _asked_for(config: pytest.Config) -> bool:
@@ -82,8 +92,10 @@ class CaseLibrary(pytest.File):
         except CaseError as error:
             raise self.CollectError(str(error)) from error
         self.config.stash[_LIBRARY] = library
-        for file in dict.fromkeys(case.file for case in library.cases):
-            cases = [case for case in library.cases if case.file == file]
+        of_file: dict[str, list[Case]] = {}
+        for case in library.cases:
+            of_file.setdefault(case.file, []).append(case)
+        for file, cases in of_file.items():
             yield CaseFile.from_parent(self, name=file, nodeid=file, cases=cases)
 
 
@@ -114,7 +126,7 @@ class CaseItem(pytest.Item):
         """Play the case; a gap of the target is a skip with its reason, everything that is not a verdict an error."""
         run = _the_run(self.config)
         self.result = run.campaign.play_case(self.case)
-        run.results.append(self.result)
+        run.results.append(_without_exchanges(self.result))
         if self.result.rung == "not_applicable":
             pytest.skip(self.result.reason)
         if self.result.rung in _FAILING:
@@ -129,6 +141,11 @@ class CaseItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, int, str]:
         """Where the case stands and what it says."""
         return _HERE.parent / self.case.file, self.case.line - 1, f"{self.case.id}: {self.case.says}"
+
+
+def _without_exchanges(result: CaseResult) -> CaseResult:
+    """What a conclusion needs of a result; the exchanges of all cases together would not fit into memory."""
+    return replace(result, played=replace(result.played, exchanges=()))
 
 
 def describe(result: CaseResult) -> str:
@@ -186,12 +203,24 @@ def _start(config: pytest.Config) -> Run:
     return Run(campaign, [], Redactor(target.secrets()), stack)
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:  # noqa: ANN401 - pytest's reporter
-    """The conclusion over the clauses of the profile, after pytest's own counts."""
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: Any,  # noqa: ANN401 - pytest's reporter
+    config: pytest.Config,
+) -> Iterator[None]:
+    """The conclusion over the clauses of the profile, after pytest's own texts of the failures.
+
+    For each failure pytest looks through every report of a phase that passed for something that was printed in it:
+    with many cases that takes longer than the run. The reports in which nothing was printed are dropped before.
+    """
     from conformance import verdict
 
     if _RUN not in config.stash:
+        yield
         return
+    quiet = terminalreporter.stats.get("", [])
+    quiet[:] = [report for report in quiet if report.sections]
+    yield
     run = config.stash[_RUN]
     summary = verdict.conclude(run.campaign.plan.requirements, run.results, declared=run.campaign.declared())
     terminalreporter.section("obs-conformance")
@@ -214,11 +243,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         return
     report = outcome.get_result()
     report.obs_clauses, report.obs_level = ", ".join(item.case.clauses()), item.case.level
-    if item.result is not None and item.config.pluginmanager.hasplugin("html"):
+    result, item.result = item.result, None
+    few = len(item.session.items) <= item.config.getoption("obs_attach")
+    if result is not None and (few or report.failed) and item.config.pluginmanager.hasplugin("html"):
         from pytest_html import extras
 
         redact = _the_run(item.config).redact
-        for step, exchange in item.result.played.exchanges:
+        for step, exchange in result.played.exchanges:
             heads = f"{exchange.request.head.decode('latin-1')}\n{exchange.received_head.decode('latin-1')}"
             text = html.escape(f"{step}\n{redact.text(heads)}")
             report.extras = [*getattr(report, "extras", []), extras.html(f"<pre>{text}</pre>")]

@@ -13,21 +13,45 @@ from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote
 
 from conformance import __version__
+from conformance.bodies import body_bytes
+from conformance.casefile import LIBRARY_ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from conformance.casefile import Library
     from conformance.verdict import Summary
-    from conformance.vocabulary import Case, CaseResult, Erratum, Exchange, Profile, Requirement, Target
+    from conformance.vocabulary import (
+        Case,
+        CaseResult,
+        Erratum,
+        Exchange,
+        Profile,
+        RequestTemplate,
+        Requirement,
+        Target,
+    )
 
 BODY_CAP = 2048
 """Bytes of a body that are kept; size and SHA-256 are always those of the whole."""
 
+Proof = tuple[str, str]
+_HONEST = {"date": "{date}", "x-obs-date": "{date}", "authorization": "{authorization}"}
+
 _VALUE = r"((?:[A-Za-z0-9+/=]|%[0-9A-Fa-f]{2})+)"
 _SIGNATURES = (re.compile(r"(OBS [A-Za-z0-9]{1,128}:)" + _VALUE), re.compile(r"(Signature=)" + _VALUE))
 """Each begins with a literal, which the search can jump to."""
+
+
+def load_proofs(root: Path = LIBRARY_ROOT) -> Mapping[str, Sequence[Proof]]:
+    """Which planted defects make which case fail, as ``proofs.json`` of the library says; empty without that file."""
+    try:
+        recorded = json.loads((root / "proofs.json").read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    cases = recorded.get("cases", recorded)
+    return {name: [(defect["name"], defect["says"]) for defect in defects] for name, defects in cases.items()}
 
 
 class Redactor:
@@ -95,13 +119,20 @@ class ResultsFile:
                 "started": started,
                 "planned": [case.id for case in cases],
                 "clauses": [_clause(requirement) for requirement in requirements],
+                "pages": {page: _page(library, page) for page in dict.fromkeys(item.page for item in requirements)},
                 "errata": [_erratum(erratum) for erratum in library.errata],
             }
         )
 
-    def case(self, result: CaseResult) -> None:
-        """Write the line of one case."""
+    def case(self, result: CaseResult, *, token: str = "", source: str = "", proofs: Sequence[Proof] = ()) -> None:
+        """Write the line of one case.
+
+        :param token: the case's name for fresh objects, from which its generated bodies follow.
+        :param source: the case as a file of its own, for a reader who wants to play it again.
+        :param proofs: (name, what it does wrong) of the planted defects that make the case fail.
+        """
         case = result.case
+        templates = {step.name: step.request for step in case.steps}
         self._line(
             {
                 "kind": "case",
@@ -132,8 +163,13 @@ class ResultsFile:
                     {"step": seen.step, "name": seen.name, "value": seen.value, "clauses": list(seen.clauses)}
                     for seen in result.played.observations
                 ],
-                "exchanges": [_exchange(step, exchange) for step, exchange in result.played.exchanges],
+                "exchanges": [
+                    _exchange(step, exchange, templates[step], f"{token}/{case.id}")
+                    for step, exchange in result.played.exchanges
+                ],
                 "duration_ms": round(result.duration_ms, 3),
+                **({"source": source} if source else {}),
+                **({"proofs": [{"name": name, "says": says} for name, says in proofs]} if proofs else {}),
             }
         )
 
@@ -184,7 +220,12 @@ def _clause(requirement: Requirement) -> dict[str, Any]:
         "consequence": requirement.consequence,
         "fix": requirement.fix,
         "errata": list(requirement.errata),
+        "claims": list(requirement.claims),
     }
+
+
+def _page(library: Library, page: str) -> dict[str, Any]:
+    return {"title": library.pages.get(page, page), "sections": list(library.sections.get(page, ()))}
 
 
 def _erratum(erratum: Erratum) -> dict[str, Any]:
@@ -201,15 +242,34 @@ def _erratum(erratum: Erratum) -> dict[str, Any]:
     }
 
 
-def _exchange(step: str, exchange: Exchange) -> dict[str, Any]:
+def _exchange(step: str, exchange: Exchange, template: RequestTemplate, label: str) -> dict[str, Any]:
+    sent = exchange.request.body if exchange.sent_body else b""
     return {
         "step": step,
-        "sent": _message(exchange.request.head, exchange.request.body if exchange.sent_body else b""),
+        "sent": _message(exchange.request.head, sent) | _made(template, sent, label),
         "received": _message(exchange.received_head, exchange.received_body),
         "outcome": exchange.outcome,
         "ms": round(exchange.ms, 3),
         "continued": exchange.continued,
+        "signed": {"how": _how_signed(template), "by": template.identity},
     }
+
+
+def _made(template: RequestTemplate, body: bytes, label: str) -> dict[str, Any]:
+    """How a body too long to keep can be made again: so many bytes of SHAKE-128 over the label."""
+    spec = template.body
+    if spec is None or spec.size != len(body) or len(body) <= BODY_CAP:
+        return {}
+    full = f"{label}/{spec.name}"
+    return {"made": {"label": full, "size": len(body)}} if body_bytes(full, len(body)) == body else {}
+
+
+def _how_signed(template: RequestTemplate) -> str:
+    """The kind of signature, or "altered" when the case spoils it on purpose: signing again would mend it."""
+    own = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in template.headers)}
+    spoilt = any(own.get(name, honest) != honest for name, honest in _HONEST.items())
+    altered = spoilt or template.add_after or template.remove_after or template.omit & {"Date", "Authorization"}
+    return "altered" if altered else template.sign
 
 
 def _message(head: bytes, body: bytes) -> dict[str, Any]:

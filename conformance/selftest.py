@@ -1,6 +1,6 @@
-"""The suite proves its own worth: the library played against every planted defect of the bundled server, in process.
+"""The library played against the bundled server in process, without a socket.
 
-Part of the composition root beside ``cli.py``: it sees the engine and the reference server, and nothing else does.
+Part of the composition root beside ``cli.py``: it sees the engine and the reference server.
 Does not decide what a defect is or what a case means.
 """
 
@@ -11,17 +11,13 @@ import os
 import tempfile
 import time
 import tomllib
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conformance.campaign import Campaign, Plan, make_plan
-from conformance.casefile import load_library
 from conformance.journal import Journal
 from conformance.vocabulary import Exchange, Identity, Response, Target
 from conformance.world import World
-from reference_server.defects import DEFECTS
 from reference_server.provision import provision
 from reference_server.service import HONEST, Service
 from reference_server.state.store import State
@@ -43,12 +39,13 @@ SEED = 1
 class ServiceTransport:
     """Exchanges with a reference server that has no socket."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, service: Service, reads: Callable[[bytes], bytes] = lambda head: head) -> None:
+        """``reads`` is what becomes of the bytes of a request's head before the server parses them."""
+        self._service, self._reads = service, reads
 
     def exchange(self, request: Request) -> Exchange:
         """Answer a request. Interim answers belong to sockets and do not occur here."""
-        line, *lines = request.head[:-4].decode().split("\r\n")
+        line, *lines = self._reads(request.head)[:-4].decode().split("\r\n")
         method, target, _ = line.split(" ")
         pairs = tuple((name, value.strip()) for name, _, value in (text.partition(":") for text in lines))
         chunked = any(name.lower() == "transfer-encoding" for name, _ in pairs)
@@ -56,7 +53,9 @@ class ServiceTransport:
         answer = self._service.respond(ServerRequest.of(method, target, pairs, body))
         head = f"HTTP/1.1 {answer.status}\r\n" + "".join(f"{name}: {value}\r\n" for name, value in answer.headers)
         content = answer.content()
-        response = Response(answer.status, answer.reason, tuple(answer.headers), content)
+        framed = any(name.lower() == "transfer-encoding" for name, _ in answer.headers)
+        body = unchunked(content) if framed else content
+        response = Response(answer.status, answer.reason, tuple(answer.headers), body)
         return Exchange(request, f"{head}\r\n".encode(), content, response, "answered", 0.0)
 
     def close(self) -> None:
@@ -74,11 +73,15 @@ def unchunked(body: bytes) -> bytes:
 
 
 class Rig:
-    """A state with the bundled accounts and keys, over which servers of any seams can be stood."""
+    """A state with the bundled accounts and keys, over which servers of any seams can be stood.
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self._now = now
-        self._state = State.in_memory(os.urandom)
+    ``bugs`` is what they threw that was no refusal: a wrong server is wrong, it does not crash.
+    """
+
+    def __init__(self, dice: Callable[[int], bytes] = os.urandom, now: Callable[[], float] = time.time) -> None:
+        self._now, self._dice = now, dice
+        self._state = State.in_memory(dice)
+        self.bugs: list[BaseException] = []
         honest = self.serve(HONEST)
         made = provision(honest.world)
         data = tomllib.loads(target_file(honest.world, made, "http://127.0.0.1:1"))
@@ -92,7 +95,7 @@ class Rig:
 
     def serve(self, seams: Seams) -> Service:
         """A server over the common state."""
-        return Service.over(self._state, now=self._now, dice=os.urandom, seams=seams)
+        return Service.over(self._state, now=self._now, dice=self._dice, seams=seams, on_bug=self.bugs.append)
 
 
 def play_in_process(
@@ -120,66 +123,6 @@ def play_in_process(
         cleaned = campaign.clean_up()
         journal.close()
     return campaign, results, cleaned
-
-
-@dataclass(frozen=True, slots=True)
-class DefectResult:
-    """What the library saw of one planted defect.
-
-    ``killers`` are cases with a broken expectation that cites a clause the defect breaks; ``noticed`` are all cases
-    that failed or warned; ``survives`` is why nobody could honestly condemn this defect, empty for nearly all.
-    """
-
-    name: str
-    says: str
-    breaks: tuple[str, ...]
-    realism: str
-    killers: tuple[str, ...]
-    noticed: tuple[str, ...]
-    survives: str = ""
-
-    @property
-    def killed(self) -> bool:
-        """Whether a case that cites a broken clause caught it."""
-        return bool(self.killers)
-
-    @property
-    def as_planned(self) -> bool:
-        """Whether it was killed, or was not and says why; a reason that has become untrue counts against it."""
-        return self.killed is not bool(self.survives)
-
-
-def judge_defect(library: Library, name: str) -> DefectResult:
-    """Play the library against one defect."""
-    defect = DEFECTS[name]
-    _, results, _ = play_in_process(library, defect.seams())
-    noticed = tuple(result for result in results if result.rung in {"fail", "warn"})
-    broken = frozenset(defect.breaks)
-    killers = tuple(result.case.id for result in noticed if broken & _broken_clauses(result))
-    seen = tuple(result.case.id for result in noticed)
-    return DefectResult(name, defect.says, defect.breaks, defect.realism, killers, seen, defect.survives)
-
-
-def _broken_clauses(result: CaseResult) -> frozenset[str]:
-    findings = (finding for finding in result.played.findings if not finding.held and finding.step.startswith("step"))
-    return frozenset(clause for finding in findings for clause in finding.clauses)
-
-
-def judge_defects(library_root: Path, names: Sequence[str], jobs: int) -> Iterator[DefectResult]:
-    """Play the library against each defect, in worker processes; results in the order of the names."""
-    with ProcessPoolExecutor(max_workers=jobs, initializer=_load, initargs=(library_root,)) as pool:
-        yield from pool.map(_judge_in_worker, names)
-
-
-_worker: dict[str, Library] = {}
-
-
-def _load(root: Path) -> None:
-    _worker["library"] = load_library(root)
-
-
-def _judge_in_worker(name: str) -> DefectResult:
-    return judge_defect(_worker["library"], name)
 
 
 @contextlib.contextmanager

@@ -151,7 +151,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One independent scenario. ``row`` holds the placeholders of its ``each:`` row."""
+    """One independent scenario. ``row`` holds the placeholders of its ``each:`` row.
+
+    ``unprovable`` says why no planted defect can make a judging case fail; empty for nearly all.
+    """
 
     id: str
     says: str
@@ -164,6 +167,7 @@ class Case:
     line: int
     row: Mapping[str, str] = field(default_factory=dict)
     own_bucket: bool = False
+    unprovable: str = ""
 
     def clauses(self) -> tuple[str, ...]:
         """Every clause the case or one of its judged expectations cites, each once."""

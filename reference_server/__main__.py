@@ -30,6 +30,7 @@ from reference_server.provision import provision
 from reference_server.service import HONEST, Service
 from reference_server.state.store import State
 from reference_server.target_file import admin_file, target_file, write_private
+from reference_server.variants import VARIANTS
 
 if TYPE_CHECKING:
     import ssl
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from reference_server.config_file import Config
     from reference_server.http_server import Responder
     from reference_server.provision import Provision
+    from reference_server.world import Seams
 
 USAGE = 2
 _DOMAIN_ID = re.compile(r"[0-9a-z]{32}")
@@ -77,7 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=0, metavar="N", help="port to listen on (default 0: a free one)")
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep everything here (default: nothing is kept)")
     parser.add_argument("--config", type=Path, metavar="FILE.toml", help="identities and keys there shall be")
-    parser.add_argument("--defect", metavar="NAME", help="be wrong in this named way")
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument("--defect", metavar="NAME", help="be wrong in this named way")
+    ways.add_argument("--variant", metavar="NAME", help="be different in this named, harmless way")
     parser.add_argument("--target-file", type=Path, metavar="OUT.toml", help="write endpoint, identities and keys here")
     parser.add_argument("--region", help="id of the region (default: region)")
     parser.add_argument("--domain-id", help="id of the owner's account, 32 characters (default: a random one)")
@@ -121,27 +125,49 @@ def _list_defects(*, as_json: bool) -> None:
         print(json.dumps(rows, indent=1))
         return
     for defect in DEFECTS.values():
-        print(f"{defect.name:32} {defect.says}")
+        print(f"{defect.name:40} {defect.says}")
+    print()
+    for variant in VARIANTS.values():
+        print(f"{variant.name:40} {variant.says} (harmless: --variant)")
 
 
 def _check(options: argparse.Namespace) -> None:
-    if options.defect is not None and options.defect not in DEFECTS:
-        raise StartError(f"There is no defect {options.defect!r}; --list-defects shows them.")
-    for name, port in (("--port", options.port), ("--kms-port", options.kms_port or 0)):
-        if not 0 <= port <= _MAX_PORT:
-            raise StartError(f"{name} {port} is not a port.")
-    if options.domain_id is not None and not _DOMAIN_ID.fullmatch(options.domain_id):
-        raise StartError("--domain-id is 32 characters of a-z and 0-9.")
-    if options.region is not None and not _REGION.fullmatch(options.region):
-        raise StartError("--region is letters, digits and dashes.")
-    if (options.tls_certificate is None) != (options.tls_key is None):
-        raise StartError("--tls-certificate and --tls-key belong together; give both, or --tls alone.")
-    for name, seconds, least in (
-        ("--grace", options.grace, 0),
-        ("--client-timeout", options.client_timeout or 1, 0.01),
-    ):
-        if not least <= seconds < float("inf"):
-            raise StartError(f"{name} {seconds} is not a number of seconds.")
+    ports = (("--port", options.port), ("--kms-port", options.kms_port or 0))
+    times = (("--grace", options.grace, 0), ("--client-timeout", options.client_timeout or 1, 0.01))
+    wrong = (
+        (
+            options.defect is not None and options.defect not in DEFECTS,
+            f"There is no defect {options.defect!r}; --list-defects shows them.",
+        ),
+        (
+            options.variant is not None and options.variant not in VARIANTS,
+            f"There is no variant {options.variant!r}; --list-defects shows them.",
+        ),
+        (
+            options.defect in DEFECTS and DEFECTS[options.defect].reads is not None,
+            f"The defect {options.defect} exists in process only; obs-conformance defects plays it.",
+        ),
+        (
+            options.domain_id is not None and not _DOMAIN_ID.fullmatch(options.domain_id),
+            "--domain-id is 32 characters of a-z and 0-9.",
+        ),
+        (
+            options.region is not None and not _REGION.fullmatch(options.region),
+            "--region is letters, digits and dashes.",
+        ),
+        (
+            (options.tls_certificate is None) != (options.tls_key is None),
+            "--tls-certificate and --tls-key belong together; give both, or --tls alone.",
+        ),
+        *((not 0 <= port <= _MAX_PORT, f"{name} {port} is not a port.") for name, port in ports),
+        *(
+            (not least <= seconds < float("inf"), f"{name} {seconds} is not a number of seconds.")
+            for name, seconds, least in times
+        ),
+    )
+    complaint = next((message for holds, message in wrong if holds), None)
+    if complaint is not None:
+        raise StartError(complaint)
 
 
 def _region(options: argparse.Namespace, config: Config | None) -> str:
@@ -149,6 +175,12 @@ def _region(options: argparse.Namespace, config: Config | None) -> str:
     if config is not None and said and options.region not in (None, said):
         raise config.wrong("region", f"is not the {options.region} of --region; give one of them")
     return said or options.region or "region"
+
+
+def _seams(options: argparse.Namespace) -> Seams:
+    if options.variant is not None:
+        return VARIANTS[options.variant].seams()
+    return HONEST if options.defect is None else DEFECTS[options.defect].seams()
 
 
 async def _serve(options: argparse.Namespace) -> None:
@@ -164,7 +196,7 @@ async def _serve(options: argparse.Namespace) -> None:
             dice=os.urandom,
             region=_region(options, config),
             hosts=hosts,
-            seams=HONEST if options.defect is None else DEFECTS[options.defect].seams(),
+            seams=_seams(options),
             require_https=options.require_https_for_sse,
             on_bug=_report,
         )

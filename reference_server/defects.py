@@ -6,45 +6,27 @@ not know cases or verdicts, and nothing in the honest server knows this module.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from reference_server import wrong
+from reference_server.defect import SLIP, Defect
 from reference_server.encryption import KEY_ID, MODE, Method, Occasion, Wish
 from reference_server.operations import buckets
 from reference_server.operations.common import Document
 from reference_server.policy import Verdict
+from reference_server.routes import ROUTES
 from reference_server.service import HONEST
+from reference_server.slips import SLIPS
 from reference_server.wire import Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reference_server.world import Seams
+    from reference_server.world import Operation, RouteKey, Seams
 
-SLIP = "plausible slip"
-
-
-@dataclass(frozen=True, slots=True)
-class Defect:
-    """One wrong server. `breaks` are clause ids; `change` are the replaced seams.
-
-    `survives` is empty, or the reason why no client can honestly condemn this server: the documents leave the matter
-    open, or what it does shows only to someone who can do more than a client.
-    """
-
-    name: str
-    says: str
-    breaks: tuple[str, ...]
-    realism: str
-    change: Mapping[str, object]
-    survives: str = ""
-
-    def seams(self) -> Seams:
-        """The honest seams with this defect's replaced."""
-        return replace(HONEST, **dict(self.change))  # type: ignore[arg-type]  # names are checked by a test
-
+    Routes = Mapping[RouteKey, Operation]
 
 _UPLOADS = (Occasion.PUT, Occasion.FORM, Occasion.COPY, Occasion.INITIATE)
 _LIST = (
@@ -93,7 +75,7 @@ _LIST = (
     Defect(
         "copy-forgets-encryption",
         "A copy is stored plain whatever its headers say.",
-        ("SSEKMS-S60",),
+        ("SSEKMS-S60", "SSEKMS-S56"),
         "seen in the wild: moto #4172, sivchari/kumo #841",
         wrong.forgets(Occasion.COPY),
     ),
@@ -128,7 +110,13 @@ _LIST = (
         SLIP,
         wrong.query_ignored(),
     ),
-    Defect("signed-url-refused", "No signed URL is accepted.", ("SSEKMS-S62",), SLIP, {"authenticate": wrong.no_urls}),
+    Defect(
+        "signed-url-refused",
+        "No signed URL is accepted.",
+        ("SSEKMS-S62", "OBS0011-S01"),
+        SLIP,
+        {"authenticate": wrong.no_urls},
+    ),
     Defect(
         "signed-url-checks-date",
         "A signed URL is refused if its Date line is not current.",
@@ -139,42 +127,42 @@ _LIST = (
     Defect(
         "stores-in-the-clear",
         "Uploads echo the encryption, but the object is stored plain.",
-        ("SSEKMS-R1",),
+        ("SSEKMS-R1", "SSEKMS-S09"),
         SLIP,
         wrong.echoes_but_stores_plain(),
     ),
     Defect(
         "new-default-key-per-upload",
         "Every upload without a key id gets a new key.",
-        ("SSEKMS-S68",),
+        ("SSEKMS-S68", "SSEKMS-S18", "SSEKMS-R3"),
         SLIP,
         {"keyring": wrong.FreshDefault},
     ),
     Defect(
         "custom-key-ignored",
         "The key id of a request is ignored; the default key is used.",
-        ("SSEKMS-S53",),
+        ("SSEKMS-S53", "SSEKMS-S17"),
         SLIP,
         wrong.decides(wrong.ignores_key),
     ),
     Defect(
         "uses-another-key",
         "Another key of the account is used than the one due.",
-        ("SSEKMS-S61",),
+        ("SSEKMS-S61", "SSEKMS-S17"),
         SLIP,
         wrong.decides(wrong.other_key),
     ),
     Defect(
         "signature-not-checked",
         "A known access key is enough.",
-        ("SSEKMS-S37",),
+        ("SSEKMS-S37", "OBS0098-S05", "OBS0011-S05"),
         SLIP,
         {"authenticate": wrong.trusting},
     ),
     Defect(
         "header-signature-not-checked",
         "The signature in the Authorization header is not looked at.",
-        ("SSEKMS-S37",),
+        ("SSEKMS-S37", "OBS0098-S05"),
         SLIP,
         {"authenticate": wrong.headers_trusted},
     ),
@@ -253,28 +241,28 @@ _LIST = (
     Defect(
         "claims-encryption-for-plain-objects",
         "Plain objects are answered with the mode kms.",
-        ("OBS0083-S10", "SSEKMS-R5"),
+        ("OBS0083-S10",),
         SLIP,
         wrong.fields(lambda _, pairs: pairs or ((MODE, Method.KMS.value),)),
     ),
     Defect(
         "object-headers-forgotten",
         "What an upload says about its object besides the bytes is lost.",
-        ("OBS0080-S03", "OBS0080-S04"),
+        ("OBS0080-S03", "OBS0080-S04", "OBS0098-S04", "OBS0081-S06"),
         SLIP,
         {"keep": lambda _call, record: replace(record, headers=())},
     ),
     Defect(
         "range-off-by-one",
         "The last byte of a range is left out.",
-        ("SSEKMS-R7",),
+        ("SSEKMS-R7", "OBS0083-S01"),
         SLIP,
         {"byte_range": wrong.last_byte_left_out},
     ),
     Defect(
         "range-ignored",
         "A range is answered with the whole object.",
-        ("SSEKMS-R7",),
+        ("SSEKMS-R7", "OBS0083-S01"),
         SLIP,
         {"byte_range": lambda _text, _size: None},
     ),
@@ -306,14 +294,14 @@ _LIST = (
     Defect(
         "long-key-id-refused",
         "The long form of a key id is refused.",
-        ("SSEKMS-S21",),
+        ("SSEKMS-S21", "SSEKMS-S23", "SSEKMS-S57", "SSEKMS-R2"),
         SLIP,
         {"keyring": wrong.BareIdsOnly},
     ),
     Defect(
         "bare-key-id-refused",
         "The bare form of a key id is refused.",
-        ("SSEKMS-S22",),
+        ("SSEKMS-S22", "SSEKMS-S50"),
         SLIP,
         {"keyring": wrong.LongIdsOnly},
     ),
@@ -356,7 +344,7 @@ _LIST = (
     Defect(
         "refused-upload-deletes-old-object",
         "An upload that is refused takes the object of its name with it.",
-        ("KMS-S07",),
+        ("KMS-S07", "OBS0080-S09"),
         SLIP,
         wrong.finished(wrong.refusal_deletes),
     ),
@@ -369,7 +357,9 @@ _LIST = (
         survives="Q-25: editions differ on whether the digest of an encrypted upload is compared",
     ),
     # ---- copies
-    Defect("copy-moves", "A copy takes its source away.", ("OBS0082-S02",), SLIP, wrong.finished(wrong.moves)),
+    Defect(
+        "copy-moves", "A copy takes its source away.", ("OBS0082-S02", "SSEKMS-S56"), SLIP, wrong.finished(wrong.moves)
+    ),
     Defect(
         "metadata-directive-ignored",
         "A copy always keeps the metadata of its source.",
@@ -395,7 +385,7 @@ _LIST = (
     Defect(
         "key-owner-rule-missing-on-upload",
         "Uploads may name anybody's key.",
-        ("SSEKMS-S05",),
+        ("SSEKMS-S05", "KMS-S05", "KMS-S06", "OBS0062-S14"),
         SLIP,
         wrong.decides(wrong.upload_under_any_key),
     ),
@@ -421,17 +411,14 @@ _LIST = (
     Defect(
         "altered-url-accepted",
         "The signature of a signed URL is not looked at.",
-        ("SSEKMS-S62",),
+        ("SSEKMS-S62", "OBS0011-S03", "OBS0011-S05", "SSEKMS-S64"),
         SLIP,
         {"authenticate": wrong.altered_urls},
     ),
     Defect(
         "url-parameters-unsigned",
         "The x-obs- parameters of a signed URL are outside its signature.",
-        (
-            "SSEKMS-S63",
-            "OBS0011-S12",
-        ),
+        ("SSEKMS-S63",),
         "as the documented list of sub-resources has it (Q-01)",
         {"authenticate": wrong.parameters_unsigned},
     ),
@@ -491,7 +478,7 @@ _LIST = (
     Defect(
         "default-survives-delete",
         "Deleting the default of a bucket is answered 204 and not done.",
-        ("OBS0064-S01",),
+        ("OBS0064-S01", "OBS0064-S04"),
         SLIP,
         wrong.routed(("DELETE", "bucket", "encryption"), lambda _: Response(204)),
     ),
@@ -505,10 +492,7 @@ _LIST = (
     Defect(
         "encryption-put-accepts-garbage",
         "Whatever is put as a default encryption is answered 200.",
-        (
-            "OBS0062-S07",
-            "OBS0062-S08",
-        ),
+        ("OBS0062-S07", "OBS0062-S08", "OBS0062-S06"),
         SLIP,
         wrong.tolerated(("PUT", "bucket", "encryption"), 200),
     ),
@@ -548,7 +532,7 @@ _LIST = (
     Defect(
         "policy-inverted",
         "Conditions are turned round, so that the page's policy denies kms and nothing else.",
-        ("SSEKMS-S32", "SSEKMS-S33"),
+        ("SSEKMS-S33",),
         "as the sentence over the policy has it (E-01)",
         {"evaluate": wrong.inverted},
     ),
@@ -599,7 +583,7 @@ _LIST = (
     Defect(
         "policy-not-enforced",
         "Bucket policies are kept and never asked.",
-        ("SSEKMS-S30", "SSEKMS-S32"),
+        ("SSEKMS-S32", "OBS0027-S01", "OBS0173-S01"),
         SLIP,
         {"evaluate": lambda _policy, _question: Verdict.NOTHING},
     ),
@@ -711,10 +695,7 @@ _LIST = (
     Defect(
         "form-policy-not-checked",
         "A form need not meet its policy document.",
-        (
-            "OBS0012-S03",
-            "OBS0012-S05",
-        ),
+        ("OBS0012-S03", "OBS0012-S05", "OBS0012-S04"),
         SLIP,
         {"check_form": lambda *_: None},
     ),
@@ -757,7 +738,7 @@ _LIST = (
     Defect(
         "parts-joined-as-they-arrived",
         "Parts are joined in the order in which they came.",
-        ("OBS0099-S02", "OBS0102-S01"),
+        ("OBS0099-S02",),
         SLIP,
         {"choose_parts": wrong.as_they_arrived},
     ),
@@ -812,5 +793,23 @@ _LIST = (
     ),
 )
 
-DEFECTS: Mapping[str, Defect] = MappingProxyType({defect.name: defect for defect in _LIST})
+DEFECTS: Mapping[str, Defect] = MappingProxyType({defect.name: defect for defect in (*_LIST, *SLIPS)})
 """All wrong servers by name."""
+
+
+def together(one: Defect, other: Defect) -> Seams:
+    """A server with two defects.
+
+    :raises ValueError: both replace the same seam, or the same operation, so that one would undo the other.
+    """
+    tables = (cast("Routes | None", defect.change.get("routes")) for defect in (one, other))
+    routes = [dict(table) for table in tables if table is not None]
+    changed = [{key for key, operation in table.items() if operation is not ROUTES.get(key)} for table in routes]
+    both = (set(one.change) & set(other.change)) - {"routes"}
+    if both or (len(changed) > 1 and changed[0] & changed[1]):
+        raise ValueError(f"{one.name} and {other.name} change the same decision")
+    change = {**one.change, **other.change}
+    if len(routes) > 1:
+        first, second = routes
+        change["routes"] = MappingProxyType({**second, **{key: first[key] for key in changed[0]}})
+    return replace(HONEST, **change)  # type: ignore[arg-type]  # names are checked by a test

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from reference_server import signature
 from reference_server.access import authorize as honest_authorize
@@ -48,6 +48,15 @@ if TYPE_CHECKING:
 
     from reference_server.state.records import ObjectRecord, PartRecord
     from reference_server.world import Call, Outcome, Receiver, RouteKey
+
+
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
+
+
+def touches_state(function: _Function) -> _Function:
+    """Mark a replacement that changes what is stored, so that nobody asks it only to compare (`watch`)."""
+    function.touches_state = True  # type: ignore[attr-defined]  # a mark of ours on a function
+    return function
 
 
 # ---- answers -----------------------------------------------------------------------------------------------------
@@ -384,9 +393,11 @@ def with_request_header(key: RouteKey, name: str, value: str | None) -> Mapping[
         call.head = replace(call.head, headers=Headers(kept))
         return ROUTES[key].run(call)
 
+    run.applies = lambda call: call.head.headers.first(name) != value  # type: ignore[attr-defined]  # for `watch`
     return routed(key, run)
 
 
+@touches_state
 def moves(call: Call | None, response: Response) -> Response:
     if call is not None and is_copy(call) and response.status == 200:  # noqa: PLR2004 - the status 200
         bucket_name, _, key = (call.head.headers.first("x-obs-copy-source") or "").lstrip("/").partition("/")
@@ -396,6 +407,7 @@ def moves(call: Call | None, response: Response) -> Response:
     return response
 
 
+@touches_state
 def refusal_deletes(call: Call | None, response: Response) -> Response:
     refused = call is not None and call.operation.name == "PutObject" and response.status >= 400  # noqa: PLR2004
     if refused and call is not None and call.found_bucket is not None:

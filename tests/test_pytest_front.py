@@ -1,5 +1,8 @@
 """The second front end: pytest --pyargs conformance, as a user would type it."""
 
+import html
+import json
+import os
 import re
 import subprocess
 
@@ -9,13 +12,14 @@ from commands import BIN, reference_server
 
 @pytest.fixture
 def front(tmp_path):
-    def run(*arguments):
+    def run(*arguments, **environment):
         return subprocess.run(
             [BIN / "pytest", "-p", "no:cacheprovider", "--pyargs", "conformance", *map(str, arguments)],
             capture_output=True,
             text=True,
             timeout=60,
             cwd=tmp_path,
+            env={**os.environ, **environment},
         )
 
     return run
@@ -48,6 +52,32 @@ def test_html_has_columns_for_clauses_and_level_and_the_exchange_without_secrets
     assert "SSEKMS-S36" in page
     assert "x-obs-server-side-encryption:kms" in page
     assert secret not in page
+
+
+def test_failures_are_told_without_looking_through_the_reports_of_every_case_for_each(front, tmp_path):
+    (tmp_path / "watch.py").write_text(
+        "import pytest\n"
+        "@pytest.hookimpl(trylast=True)\n"
+        "def pytest_terminal_summary(terminalreporter):\n"
+        "    print('looked through:', len(terminalreporter.stats.get('', [])))\n"
+    )
+    with reference_server(tmp_path, "--defect", "bare-key-id-in-answer") as (target, _):
+        done = front("-p", "watch", "--obs-target", target, "-k", "SAMPLE", PYTHONPATH=tmp_path)
+    assert re.search(r"\d+ failed, \d+ passed", done.stdout)
+    assert "wanted: header x-obs-server-side-encryption-kms-key-id matches" in done.stdout
+    assert "looked through: 0\n" in done.stdout
+
+
+def test_of_many_cases_only_those_that_fail_carry_their_exchanges(front, tmp_path):
+    with reference_server(tmp_path, "--defect", "bare-key-id-in-answer") as (target, _):
+        arguments = ("--obs-target", target, "-k", "SAMPLE", "--html", tmp_path / "p.html", "--self-contained-html")
+        for attach, carrying in (("1000", {"Passed", "Failed"}), ("1", {"Failed"})):
+            front(*arguments, "--obs-attach", attach)
+            data = re.search(r'data-jsonblob="([^"]*)"', (tmp_path / "p.html").read_text("utf-8"))[1]
+            tests = [test for of_id in json.loads(html.unescape(data))["tests"].values() for test in of_id]
+            assert {
+                test["resultsTableRow"][0].split(">")[1].split("<")[0] for test in tests if test["extras"]
+            } == carrying
 
 
 def test_bad_target_file_ends_the_session_with_a_sentence(front, tmp_path):

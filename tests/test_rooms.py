@@ -6,19 +6,23 @@ import pytest
 from commands import ROOT
 
 ROOMS = ("conformance", "reference_server", "reports")
-SEES_SEVERAL = {"conformance/cli.py", "conformance/selftest.py"}
+SEES_SEVERAL = {f"conformance/{name}.py" for name in ("cli", "selftest", "detection", "over_http", "defects_command")}
 FLOORS = {
     "conformance": [
         {"__init__", "vocabulary"},
-        {"signing", "placeholders", "requirements", "verdict", "world", "journal", "cache", "strictyaml"},
+        {"signing", "placeholders", "bodies", "requirements", "verdict", "world", "journal", "cache", "strictyaml"},
         {"judge", "target", "wire", "recording", "casefile"},
-        {"explain", "play", "transport", "results", "bundled", "vectors", "passive", "annotate"},
+        {"proofs"},
+        {"explain", "play", "transport", "results", "bundled", "vectors", "source", "sign", "passive", "annotate"},
         {"campaign", "recordings"},
         {"probe", "heard", "model", "casewriter", "polite", "differential"},
         {"properties"},
         {"search"},
         {"exploring"},
         {"selftest"},
+        {"detection"},
+        {"matrix", "over_http"},
+        {"defects_command"},
         {"cli", "pytest_plugin"},
         {"__main__"},
     ],

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reference_server.defects import _LIST, DEFECTS
+from reference_server.defects import _LIST, DEFECTS, together
 from reference_server.service import HONEST
+from reference_server.slips import SLIPS
 from reference_server.tests.test_defects_areas import LONGER, SEEN
+from reference_server.variants import VARIANTS
 from reference_server.world import Seams
 
 if TYPE_CHECKING:
@@ -84,8 +86,8 @@ def honest_transcripts() -> dict[int, object]:
 
 
 def test_names_are_unique_kebab_case_words() -> None:
-    names = [defect.name for defect in _LIST]
-    assert len(set(names)) == len(names) == len(DEFECTS)
+    names = [defect.name for defect in (*_LIST, *SLIPS)] + list(VARIANTS)
+    assert len(set(names)) == len(names) == len(DEFECTS) + len(VARIANTS)
     for name in names:
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", name)
 
@@ -103,7 +105,7 @@ def test_defect_says_what_it_breaks(name: str) -> None:
 @pytest.mark.parametrize("name", DEFECTS)
 def test_defect_replaces_one_or_two_seams(name: str) -> None:
     defect = DEFECTS[name]
-    assert 1 <= len(defect.change) <= 2
+    assert 1 <= len(defect.change) + (defect.reads is not None) <= 2
     assert set(defect.change) <= set(Seams.__dataclass_fields__)
     seams = defect.seams()
     changed = [field for field in Seams.__dataclass_fields__ if getattr(seams, field) is not getattr(HONEST, field)]
@@ -114,8 +116,32 @@ def test_honest_server_is_told_from_itself_by_nothing(new_rig: Callable[..., Rig
     assert transcript(new_rig(seed=1)) == transcript(new_rig(seed=2))
 
 
-@pytest.mark.parametrize("name", sorted(set(DEFECTS) - set(SEEN) - LONGER))
+@pytest.mark.parametrize("name", sorted({defect.name for defect in _LIST} - set(SEEN) - LONGER))
 def test_defect_shows_in_an_answer(new_rig: Callable[..., Rig], name: str) -> None:
     wrong = new_rig(seams=DEFECTS[name].seams())
     assert transcript(wrong) != transcript(new_rig())
     assert wrong.bugs == []
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_variant_says_what_allows_it_and_replaces_a_seam(name: str) -> None:
+    variant = VARIANTS[name]
+    assert re.fullmatch(r"[A-Z].*\.", variant.says)
+    assert variant.allowed
+    seams = variant.seams()
+    changed = [field for field in Seams.__dataclass_fields__ if getattr(seams, field) is not getattr(HONEST, field)]
+    assert set(changed) == set(variant.change) != set()
+
+
+def test_two_defects_are_planted_together_unless_they_change_the_same_decision() -> None:
+    both = together(DEFECTS["policy-survives-delete"], DEFECTS["default-survives-delete"])
+    for name in ("policy", "encryption"):
+        key = ("DELETE", "bucket", name)
+        assert both.routes[key].run is not HONEST.routes[key].run
+    assert both.finish is HONEST.finish
+    mixed = together(DEFECTS["etag-weak"], DEFECTS["signed-url-refused"])
+    assert mixed.finish is not HONEST.finish
+    assert mixed.authenticate is not HONEST.authenticate
+    for one, other in (("etag-weak", "etag-unquoted"), ("policy-survives-delete", "delete-policy-deletes-bucket")):
+        with pytest.raises(ValueError, match=r"change the same decision"):
+            together(DEFECTS[one], DEFECTS[other])

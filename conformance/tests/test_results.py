@@ -1,0 +1,58 @@
+"""What a results line says so that a request can be made again."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from conformance.bodies import body_bytes
+from conformance.results import BODY_CAP, _how_signed, _made
+from conformance.vocabulary import BodySpec, RequestTemplate
+
+LONG = BODY_CAP + 1
+
+
+def template(**parts: object) -> RequestTemplate:
+    return RequestTemplate("PUT", "b", "k", **parts)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("parts", "how"),
+    [
+        ({}, "header"),
+        ({"sign": "url"}, "url"),
+        ({"sign": "none"}, "none"),
+        ({"headers": ("Date: {date}", "Authorization: {authorization}", "x-obs-date:{date}")}, "header"),
+        ({"headers": ("date: {date.skewed}",)}, "altered"),
+        ({"headers": ("Authorization: OBS nobody:x",)}, "altered"),
+        ({"sign": "url", "add_after": ("x-obs-acl=public-read",)}, "altered"),
+        ({"sign": "url", "remove_after": frozenset({"Expires"})}, "altered"),
+        ({"omit": frozenset({"Date"})}, "altered"),
+    ],
+)
+def test_a_signature_spoilt_on_purpose_is_told_from_one_that_can_be_made_again(
+    parts: dict[str, object], how: str
+) -> None:
+    assert _how_signed(template(**parts)) == how
+
+
+def test_a_body_too_long_to_keep_names_the_label_it_follows_from() -> None:
+    spec = template(body=BodySpec("body", size=LONG))
+    body = body_bytes("token/KMS-1/body", LONG)
+    assert body == hashlib.shake_128(b"token/KMS-1/body").digest(LONG)
+    assert _made(spec, body, "token/KMS-1") == {"made": {"label": "token/KMS-1/body", "size": LONG}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "body"),
+    [
+        (BodySpec("body", size=LONG), b"x" * LONG),
+        (BodySpec("body", size=LONG), b"framed"),
+        (BodySpec("body", size=8), body_bytes("token/KMS-1/body", 8)),
+        (BodySpec("body", text="x"), b"x"),
+        (None, b""),
+    ],
+)
+def test_a_body_that_is_kept_or_is_not_those_bytes_names_none(spec: BodySpec | None, body: bytes) -> None:
+    assert _made(template(body=spec), body, "token/KMS-1") == {}
