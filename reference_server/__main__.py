@@ -78,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, metavar="N", help="port to listen on (default 0: a free one)")
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep everything here (default: nothing is kept)")
+    parser.add_argument(
+        "--durable", action="store_true", help="answer only when the disk has it: survives power failures"
+    )
     parser.add_argument("--config", type=Path, metavar="FILE.toml", help="identities and keys there shall be")
     ways = parser.add_mutually_exclusive_group()
     ways.add_argument("--defect", metavar="NAME", help="be wrong in this named way")
@@ -187,7 +190,7 @@ async def _serve(options: argparse.Namespace) -> None:
     with ExitStack() as stack:
         config = _config(options)
         folder = options.data or _temporary(stack)
-        state = State.at(folder, os.urandom)
+        state = State.at(folder, os.urandom, durable=options.durable)
         stack.callback(state.close)
         hosts = tuple(dict.fromkeys((options.domain or options.host, options.host, "localhost")))
         service = Service.over(
