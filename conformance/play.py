@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import lru_cache
@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from conformance import judge, signing
 from conformance.bodies import body_bytes
 from conformance.placeholders import fill, names_in
-from conformance.vocabulary import Exchange, Finding, Observation, Played, Request
+from conformance.vocabulary import Exchange, Finding, Observation, Place, Played, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -46,6 +46,10 @@ class Scene:
     now: Callable[[], float]
     shapes: Mapping[str, str]
     shared_bucket: str = ""
+
+    def at(self, moment: float) -> Scene:
+        """The same scene with its clock stopped, so that one request carries one time."""
+        return replace(self, now=lambda: moment)
 
     def values(self, case: Case | None = None) -> dict[str, str]:
         """The placeholders every case has, and those of its row."""
@@ -76,10 +80,18 @@ class _Memory:
     observations: list[Observation] = field(default_factory=list)
     exchanges: list[tuple[str, Exchange]] = field(default_factory=list)
     answers: list[Response] = field(default_factory=list)
+    place: Place | None = None
+    times: list[tuple[float, float]] = field(default_factory=list)
 
     def played(self, stopped: str = "", *, unanswered: bool = False) -> Played:
         return Played(
-            tuple(self.findings), tuple(self.observations), tuple(self.exchanges), stopped, unanswered=unanswered
+            tuple(self.findings),
+            tuple(self.observations),
+            tuple(self.exchanges),
+            stopped,
+            unanswered=unanswered,
+            place=self.place,
+            times=tuple(self.times),
         )
 
 
@@ -89,15 +101,19 @@ def play(case: Case, scene: Scene) -> Generator[Request, Exchange, Played]:
     It ends early where going on would only repeat one difference: no answer, a failed set-up or control step, or a
     judged status that is not the one due.
     """
-    memory = _Memory(scene.values(case))
+    place = Place(scene.bucket, scene.shared_bucket, scene.token)
+    memory = _Memory(scene.values(case), place=place)
     for step in case.steps:
         body = _remember_body(step.request.body, memory, scene, case)
-        request = assemble(step.request, scene, memory.values, body)
+        asked = scene.now()
+        request = assemble(step.request, scene.at(asked), memory.values, body)
         exchange = yield request
+        judged = scene.now()
         memory.exchanges.append((step.name, exchange))
+        memory.times.append((asked, judged))
         if exchange.response is None:
             return memory.played(f"{step.name}: no answer: {exchange.outcome}", unanswered=True)
-        view = judge.View(exchange.response, step.request.method, memory.bodies, tuple(memory.answers), scene.now())
+        view = judge.View(exchange.response, step.request.method, memory.bodies, tuple(memory.answers), judged)
         broken = _judge(step, view, memory)
         memory.answers.append(exchange.response)
         if any(step.stage != "step" or finding.word in {"status", "refused"} for finding in broken):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from conformance.campaign import Campaign
     from conformance.casefile import Library
+    from conformance.results import Redactor
     from conformance.vocabulary import Case, CaseResult
 
 _HERE = Path(__file__).resolve().parent
@@ -27,6 +28,8 @@ _ANCHOR = _HERE / "pytest_plugin.py"
 ATTACH_ALL = 1000
 """pytest-html makes 3 kB of page and 10 kB of memory of each attached kB."""
 
+_SHOWN = 400
+"""Bytes of a body in the HTML table: it has to stay light with a thousand cases."""
 _FAILING = frozenset({"fail", "harness_error", "setup_failed", "blocked", "not_run"})
 _RUN: pytest.StashKey[Run] = pytest.StashKey()
 _LIBRARY: pytest.StashKey[Library] = pytest.StashKey()
@@ -135,7 +138,7 @@ class CaseItem(pytest.Item):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:  # noqa: ANN401
         """The differences in English; a traceback only for a bug of ours."""
         if isinstance(excinfo.value, NotConformingError):
-            return describe(excinfo.value.result)
+            return _without_secrets(excinfo.value.result, _the_run(self.config).redact)
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:
@@ -146,6 +149,12 @@ class CaseItem(pytest.Item):
 def _without_exchanges(result: CaseResult) -> CaseResult:
     """What a conclusion needs of a result; the exchanges of all cases together would not fit into memory."""
     return replace(result, played=replace(result.played, exchanges=()))
+
+
+def _without_secrets(result: CaseResult, redact: Any) -> str:  # noqa: ANN401 - a Redactor, imported late
+    """A failed case as text; what was sent goes through the redactor with it, for an answer may repeat a signature."""
+    sent = "".join(exchange.request.head.decode("latin-1") for _, exchange in result.played.exchanges)
+    return str(redact.text(f"{describe(result)}\0{sent}")).partition("\0")[0]
 
 
 def describe(result: CaseResult) -> str:
@@ -163,7 +172,7 @@ class Run:
 
     campaign: Campaign
     results: list[CaseResult]
-    redact: Any
+    redact: Redactor
     close: contextlib.ExitStack
 
 
@@ -244,25 +253,46 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = outcome.get_result()
     report.obs_clauses, report.obs_level = ", ".join(item.case.clauses()), item.case.level
     result, item.result = item.result, None
+    if result is None:
+        return
+    report.obs_verdict = result.rung
     few = len(item.session.items) <= item.config.getoption("obs_attach")
-    if result is not None and (few or report.failed) and item.config.pluginmanager.hasplugin("html"):
+    if (few or report.failed) and item.config.pluginmanager.hasplugin("html"):
         from pytest_html import extras
 
-        redact = _the_run(item.config).redact
-        for step, exchange in result.played.exchanges:
-            heads = f"{exchange.request.head.decode('latin-1')}\n{exchange.received_head.decode('latin-1')}"
-            text = html.escape(f"{step}\n{redact.text(heads)}")
-            report.extras = [*getattr(report, "extras", []), extras.html(f"<pre>{text}</pre>")]
+        text = html.escape(wire(result, _the_run(item.config).redact))
+        report.extras = [*getattr(report, "extras", []), extras.html(f"<pre>{text}</pre>")]
+
+
+def wire(result: CaseResult, redact: Redactor) -> str:
+    """The exchanges of a case without secrets: heads as they went, bodies by size and by beginning where it is text."""
+    parts = []
+    for step, exchange in result.played.exchanges:
+        for sign, head, body in (
+            (">", exchange.request.head, exchange.request.body if exchange.sent_body else b""),
+            ("<", exchange.received_head, exchange.received_body),
+        ):
+            lines = redact.text(head.decode("latin-1")).rstrip("\r\n").split("\r\n")
+            lines += [_body(body, redact)] if body else []
+            parts += [f"{sign} {ascii(line)[1:-1]}" for line in lines]
+        parts += [f"* {step}: {exchange.outcome}, {exchange.ms:.1f} ms", ""]
+    return "\n".join(parts)
+
+
+def _body(body: bytes, redact: Redactor) -> str:
+    """A body in a line: its beginning if it is ASCII, and its size."""
+    size = f"({len(body)} bytes)"
+    return f"{redact.text(body[:_SHOWN].decode())} {size}" if body[:_SHOWN].isascii() else size
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_html_results_table_header(cells: list[str]) -> None:
-    """Columns for clauses and level."""
-    cells[2:2] = ["<th>Clauses</th>", "<th>Level</th>"]
+    """Columns for clauses, level and verdict."""
+    cells[2:2] = ["<th>Clauses</th>", "<th>Level</th>", "<th>Verdict</th>"]
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:  # noqa: ANN401 - pytest-html's report
     """Their cells."""
-    clauses, level = getattr(report, "obs_clauses", ""), getattr(report, "obs_level", "")
-    cells[2:2] = [f"<td>{clauses}</td>", f"<td>{level}</td>"]
+    words = (getattr(report, f"obs_{name}", "") for name in ("clauses", "level", "verdict"))
+    cells[2:2] = [f"<td>{html.escape(word)}</td>" for word in words]

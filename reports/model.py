@@ -116,6 +116,7 @@ class Examination:
     check: str
     state: str
     says: str
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +143,14 @@ class Erratum:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """Which part of a plan a run played."""
+
+    part: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """The first line: what was going to be done, to whom, with what."""
 
@@ -156,6 +165,7 @@ class Header:
     errata: tuple[Erratum, ...]
     pages: Mapping[str, PageOutline] = field(default_factory=dict)
     doctor: tuple[Examination, ...] = ()
+    shard: Shard | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +210,15 @@ class Signed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """A body without its transfer coding; ``body`` may be only its beginning."""
+
+    body: bytes
+    body_size: int
+    body_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One direction of an exchange, as bytes."""
 
@@ -208,6 +227,7 @@ class Message:
     body_size: int
     body_sha256: str
     made: Made | None = None
+    content: Content | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +241,7 @@ class Exchange:
     ms: float
     continued: bool | None = None
     signed: Signed | None = None
+    asked: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,6 +297,27 @@ class Cleanup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineRow:
+    """What the baseline says about one case."""
+
+    id: str
+    state: Literal["known", "new", "different", "fixed", "expired", "gone", "not_judged"]
+    fingerprint: str
+    owner: str = ""
+    reason: str = ""
+    link: str = ""
+    expires: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """What a baseline file says about the run."""
+
+    file: str
+    rows: tuple[BaselineRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Footer:
     """The last line: the conclusion."""
 
@@ -286,6 +328,8 @@ class Footer:
     clauses: Mapping[str, ClauseResult]
     cleanup: Cleanup
     ended: str
+    baseline: Baseline | None = None
+    declared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

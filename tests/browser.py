@@ -4,14 +4,13 @@ import base64
 import time
 from pathlib import Path
 
-from commands import ROOT
+from commands import ROOT, from_npm
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-AXE = ROOT / "tests" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 SCREENSHOTS = ROOT / "build" / "screenshots"
 PATIENCE_S = 20
 
@@ -97,7 +96,9 @@ class Reader:
         """What axe-core finds wrong, as (rule, first node)."""
         if not self.script("return Boolean(window.axe)"):
             # The page's policy forbids foreign scripts, so axe comes in through the debugger, which it does not bind.
-            self.driver.execute_cdp_cmd("Runtime.evaluate", {"expression": AXE.read_text("utf-8")})
+            self.driver.execute_cdp_cmd(
+                "Runtime.evaluate", {"expression": from_npm("axe-core/axe.min.js").read_text("utf-8")}
+            )
         found = self.driver.execute_async_script(
             "axe.run(document, {resultTypes: ['violations']}).then((found) => arguments[0](found.violations))"
         )

@@ -7,25 +7,36 @@ import pytest
 from commands import ROOT
 
 ROOMS = ("conformance", "reference_server", "reports")
-SEES_SEVERAL = {f"conformance/{name}.py" for name in ("cli", "selftest", "detection", "over_http", "defects_command")}
+SEES_SEVERAL = {
+    f"conformance/{name}.py"
+    for name in ("cli", "selftest", "detection", "over_http", "defects_command", "attest", "outputs")
+}
 FLOORS = {
     "conformance": [
         {"__init__", "vocabulary"},
         {"signing", "placeholders", "bodies", "requirements", "verdict", "world", "journal", "cache", "strictyaml"},
-        {"judge", "target", "wire", "recording", "casefile"},
+        {"baseline", "patience", "forging", "annotations", "progress", "readback"},
+        {"judge", "target", "wire", "recording", "casefile", "baseline_file"},
         {"proofs"},
         {"explain", "play", "transport", "results", "bundled", "vectors", "source", "sign", "passive", "annotate"},
-        {"campaign", "recordings"},
+        {"campaign", "recordings", "evidence", "doctor"},
         {"probe", "heard", "model", "casewriter", "polite", "differential"},
         {"properties"},
         {"search"},
         {"exploring"},
-        {"selftest"},
-        {"detection"},
-        {"matrix", "over_http"},
+        {"selftest", "rejudge", "outputs", "gate", "sweep"},
+        {"statement", "detection", "parts"},
+        {"attest", "matrix", "over_http"},
         {"defects_command"},
         {"cli", "pytest_plugin"},
         {"__main__"},
+    ],
+    "reports": [
+        {"__init__", "text", "evidence", "make"},
+        {"model"},
+        {"changes", "page", "junit", "badge", "markdown", "har", "sarif", "selfcontained", "statement", "summary"},
+        {"causes", "changed", "comparison", "matrix"},
+        {"html"},
     ],
 }
 

@@ -7,10 +7,10 @@ import hashlib
 import pytest
 
 from conformance.bodies import body_bytes
-from conformance.results import BODY_CAP, _how_signed, _made
-from conformance.vocabulary import BodySpec, RequestTemplate
+from conformance.results import _how_signed, _made
+from conformance.vocabulary import BODY_KEPT, BodySpec, RequestTemplate
 
-LONG = BODY_CAP + 1
+LONG = BODY_KEPT + 1
 
 
 def template(**parts: object) -> RequestTemplate:
