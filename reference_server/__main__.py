@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 import traceback
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -387,7 +387,8 @@ def _stop_event(hurry: Callable[[], None], *, with_parent: bool) -> asyncio.Even
     def wait_for_end() -> None:
         while sys.stdin.buffer.read(4096):
             pass
-        loop.call_soon_threadsafe(stop.set)
+        with suppress(RuntimeError):  # the loop may have ended before standard input did
+            loop.call_soon_threadsafe(stop.set)
 
     if with_parent:
         threading.Thread(target=wait_for_end, daemon=True).start()
