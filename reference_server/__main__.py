@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 import traceback
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -78,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, metavar="N", help="port to listen on (default 0: a free one)")
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep everything here (default: nothing is kept)")
+    parser.add_argument(
+        "--durable", action="store_true", help="answer only when the disk has it: survives power failures"
+    )
     parser.add_argument("--config", type=Path, metavar="FILE.toml", help="identities and keys there shall be")
     ways = parser.add_mutually_exclusive_group()
     ways.add_argument("--defect", metavar="NAME", help="be wrong in this named way")
@@ -187,7 +190,7 @@ async def _serve(options: argparse.Namespace) -> None:
     with ExitStack() as stack:
         config = _config(options)
         folder = options.data or _temporary(stack)
-        state = State.at(folder, os.urandom)
+        state = State.at(folder, os.urandom, durable=options.durable)
         stack.callback(state.close)
         hosts = tuple(dict.fromkeys((options.domain or options.host, options.host, "localhost")))
         service = Service.over(
@@ -336,7 +339,7 @@ def _access_log(options: argparse.Namespace, service: Service, stack: ExitStack)
         except OSError as error:
             raise StartError(f"The access log {options.access_log} cannot be written: {error.strerror}.") from error
         stack.callback(os.close, descriptor)
-    log = AccessLog(_line_writer(descriptor, options.access_log), time.time, service.world.directory)
+    log = AccessLog(_line_writer(descriptor, options.access_log), time.time)
     service.watch(log.watching)
     return log
 
@@ -384,7 +387,8 @@ def _stop_event(hurry: Callable[[], None], *, with_parent: bool) -> asyncio.Even
     def wait_for_end() -> None:
         while sys.stdin.buffer.read(4096):
             pass
-        loop.call_soon_threadsafe(stop.set)
+        with suppress(RuntimeError):  # the loop may have ended before standard input did
+            loop.call_soon_threadsafe(stop.set)
 
     if with_parent:
         threading.Thread(target=wait_for_end, daemon=True).start()
