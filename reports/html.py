@@ -94,9 +94,15 @@ def _previous(path: Path | None) -> _Previous | None:
     if path is None:
         return None
     stream = Stream(path)
-    standings = {record["id"]: standing(stream.decode(record)) for _, record in stream.cases()}
+    standings = {record["id"]: _standing(stream, record) for _, record in stream.cases()}
     conclusion = stream.footer.conclusion if stream.footer else "unfinished"
     return _Previous(stream.header.started, conclusion, standings)
+
+
+def _standing(stream: Stream, record: Mapping[str, Any]) -> Standing:
+    """Where a case stands; only one in trouble has differences, and only that one is worth reading to the bottom."""
+    rung = record["rung"]
+    return standing(stream.decode(record)) if rung in TROUBLED or rung not in _RUNG_NUMBER else Standing(rung)
 
 
 def _judged_page(path: Path, stream: Stream) -> JudgedPage:
@@ -141,12 +147,10 @@ class _Seen:
         self.number += 1
         rung, level = record["rung"], record["level"]
         self.outcomes[level, rung] += 1
-        if rung in TROUBLED or self.keep_standings:
-            case = stream.decode(record)
-            if rung in TROUBLED:
-                self.symptoms.append(symptom(self.number, case))
-            if self.keep_standings:
-                self.standings[case.id] = standing(case)
+        if rung in TROUBLED:
+            self.symptoms.append(symptom(self.number, stream.decode(record)))
+        if self.keep_standings:
+            self.standings[record["id"]] = _standing(stream, record)
         for exchange in record["exchanges"]:
             self._weigh(exchange)
         for seen in record["observations"]:
