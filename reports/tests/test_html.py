@@ -236,6 +236,22 @@ def test_a_line_that_is_not_of_the_schema_is_named(tmp_path: Path, place: tuple[
         write_html(source, tmp_path / "report.html")
 
 
+@pytest.mark.parametrize(
+    ("name", "conclusion", "cause"),
+    [
+        ("reference-server", "conformant", "Nothing is wrong."),
+        ("key-id-header-missing", "non-conformant", "header x-obs-server-side-encryption-kms-key-id is absent"),
+        ("stores-in-the-clear", "non-conformant", "header x-obs-server-side-encryption is absent"),
+        ("copy-forgets-encryption", "non-conformant", "header x-obs-server-side-encryption is absent"),
+    ],
+)
+def test_published_examples_say_what_they_are_examples_of(name: str, conclusion: str, cause: str) -> None:
+    example = Page((TEMPLATES.parent / "examples" / f"{name}.html").read_text("utf-8"))
+    assert f'<div class="hero {conclusion}">' in example.source
+    assert cause in example.text.partition("Root causes")[2]
+    assert len(example.evidence) == len(example.index) > 400
+
+
 @pytest.mark.parametrize("text", ["", "\n", json.dumps(RUN[1]) + "\n"])
 def test_a_file_without_a_header_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "results.jsonl").write_text(text, "utf-8")
