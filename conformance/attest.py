@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conformance import statement as statements
-from conformance.casefile import LIBRARY_ROOT, load_library
+from conformance.casefile import LIBRARY_ROOT, load_library, with_cases_of
 from conformance.evidence import EvidenceError, read_evidence, read_lines
 from conformance.rejudge import rejudge, rewritten
 from conformance.vocabulary import UsageError
@@ -65,7 +65,7 @@ def _changes(judged: Rejudged) -> Iterator[str]:
 
 def _library(cases: Path | None) -> Library:
     if cases is not None and not cases.is_dir():
-        raise UsageError(f"--cases {cases}: not a folder; give a case library, laid out as cases/ of this package is")
+        return with_cases_of(load_library(), cases)
     return load_library(cases or LIBRARY_ROOT)
 
 

@@ -151,7 +151,7 @@ def _add_evidence_commands(commands: argparse._SubParsersAction[argparse.Argumen
     rejudge = commands.add_parser("rejudge", help="judge recorded evidence again, without network")
     rejudge.add_argument("results", type=Path, metavar="RESULTS.jsonl")
     rejudge.add_argument("--profile", metavar="NAME", help="judge by this profile (default: the recorded one)")
-    rejudge.add_argument("--cases", type=Path, metavar="DIR", help="judge with this case library")
+    rejudge.add_argument("--cases", type=Path, metavar="DIR|FILE", help="judge with this case library or file")
     rejudge.add_argument("--out", type=Path, metavar="FILE.jsonl", help="write the results with the new verdicts")
     rejudge.set_defaults(command=_rejudge)
     statement = commands.add_parser("statement", help="sign a one-page statement about a results file")
@@ -166,7 +166,7 @@ def _add_evidence_commands(commands: argparse._SubParsersAction[argparse.Argumen
     verify.add_argument("statement", type=Path, metavar="STATEMENT.json")
     verify.add_argument("results", type=Path, metavar="RESULTS.jsonl")
     verify.add_argument("--public-key", metavar="FILE|BASE64", help="the key it must be signed with")
-    verify.add_argument("--cases", type=Path, metavar="DIR", help="judge with this case library")
+    verify.add_argument("--cases", type=Path, metavar="DIR|FILE", help="judge with this case library or file")
     verify.set_defaults(command=_verify)
 
 
@@ -317,8 +317,9 @@ def _report(options: argparse.Namespace) -> int:
     if others:
         from conformance.outputs import run_comparison
 
-        if options.format:
-            raise UsageError("--format is of one run; of several there is comparison.html, and compare for two")
+        for name in ("format", "previous", "page"):
+            if getattr(options, name):
+                raise UsageError(f"--{name} is of one run; of several there is comparison.html, and compare for two")
         return run_comparison(options.results, out, say=print)
     _render(first, out, options)
     _write_formats(first, out, options.format)

@@ -199,9 +199,11 @@ def rewritten(evidence: Evidence, judged: Rejudged, library: Library) -> Iterato
     """The results file as it would be with these verdicts; the same bytes where nothing changed."""
     yield _line(_header(evidence, judged, library))
     rows, cases = {row.id: row for row in judged.rows}, {case.id: case for case in library.cases}
+    stale = {"source"} if library.digest != evidence.header["library"]["digest"] else set()
     for case in evidence.cases:
         if case.id in rows:
-            yield _line({**case.record, **about(cases[case.id]), **rows[case.id].now})
+            record = {name: value for name, value in case.record.items() if name not in stale}
+            yield _line({**record, **about(cases[case.id]), **rows[case.id].now})
     if evidence.footer is not None:
         yield _line({**evidence.footer, **judged.conclusion})
 

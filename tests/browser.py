@@ -1,28 +1,18 @@
 """Debian's Chromium as a reader of the report."""
 
 import base64
-import subprocess
 import time
 from pathlib import Path
 
-from commands import ROOT
+from commands import ROOT, from_npm
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-NODE = ROOT / "tests" / "axe"
-AXE = NODE / "node_modules" / "axe-core" / "axe.min.js"
 SCREENSHOTS = ROOT / "build" / "screenshots"
 PATIENCE_S = 20
-
-
-def axe():
-    """The source of axe-core in the pinned version, fetched by npm the first time."""
-    if not AXE.exists():
-        subprocess.run(["npm", "ci", "--ignore-scripts", "--silent", "--prefix", str(NODE)], check=True, timeout=120)
-    return AXE.read_text("utf-8")
 
 
 class Reader:
@@ -106,7 +96,9 @@ class Reader:
         """What axe-core finds wrong, as (rule, first node)."""
         if not self.script("return Boolean(window.axe)"):
             # The page's policy forbids foreign scripts, so axe comes in through the debugger, which it does not bind.
-            self.driver.execute_cdp_cmd("Runtime.evaluate", {"expression": axe()})
+            self.driver.execute_cdp_cmd(
+                "Runtime.evaluate", {"expression": from_npm("axe-core/axe.min.js").read_text("utf-8")}
+            )
         found = self.driver.execute_async_script(
             "axe.run(document, {resultTypes: ['violations']}).then((found) => arguments[0](found.violations))"
         )

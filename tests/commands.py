@@ -13,6 +13,15 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
 
+def from_npm(name):
+    """A file or folder out of a package in the version that tests/axe/package-lock.json pins, fetched the first time."""
+    folder = ROOT / "tests" / "axe"
+    path = folder / "node_modules" / name
+    if not path.exists():
+        subprocess.run(["npm", "ci", "--ignore-scripts", "--silent", "--prefix", str(folder)], check=True, timeout=120)
+    return path
+
+
 class Outcome:
     """What a command printed and how it ended, with the results it left."""
 

@@ -55,7 +55,7 @@ def test_a_changed_expectation_changes_exactly_its_rows_and_says_why(samples, li
     done = obs("rejudge", samples / "results.jsonl", "--cases", cases, "--out", tmp_path / "now.jsonl")
     assert done.returncode == 1
     then, now = (
-        [json.loads(line) for line in path.read_text().splitlines()]
+        [json.loads(line) | {"source": ""} for line in path.read_text().splitlines()]
         for path in (samples / "results.jsonl", tmp_path / "now.jsonl")
     )
     changed = [new["id"] for old, new in zip(then, now, strict=True) if old["kind"] == "case" and old != new]
@@ -96,7 +96,7 @@ def test_usage_errors_are_one_line(samples, tmp_path):
     for arguments, says in (
         (("rejudge", tmp_path / "none"), "none: cannot be read: No such file"),
         (("rejudge", results, "--profile", "none"), "no profile named 'none'; there are: sse-kms-2024-01"),
-        (("rejudge", results, "--cases", results), "--cases"),
+        (("rejudge", results, "--cases", results), "not YAML"),
         (("statement", "--key", samples / "key"), "give the RESULTS"),
         (("statement", "--key", samples / "key", "--new-key"), "is there already"),
         (("statement", results, "--key", tmp_path / "open-key"), "chmod 600"),
@@ -177,3 +177,22 @@ def test_nothing_is_signed_that_the_evidence_does_not_show(samples, tmp_path):
     assert "the conclusion differs in conclusion" in done.stdout
     assert "not signed" in done.stdout
     assert not (tmp_path / "statement.json").exists()
+
+
+def test_what_was_not_played_stays_as_it_was(tmp_path):
+    """Against a closed port nothing is played; against a target of few keys and a declared gap some is not."""
+    target = tmp_path / "closed.toml"
+    target.write_text('endpoint = "http://127.0.0.1:1"\n[identities.owner]\naccess_key = "a"\nsecret_key = "a-secret-that-nobody-has"\n')
+    target.chmod(0o600)
+    obs("run", "--target", target, "--select", "KMS-SAMPLE", "--out", tmp_path / "closed")
+    with reference_server(tmp_path) as (served, _):
+        text = "\n".join(line for line in served.read_text().splitlines() if not line.startswith("custom"))
+        served.write_text(f'{text}\n[without]\nregion = "there is only one"\n')
+        obs("run", "--target", served, "--select", "KMS-SAMPLE", "--out", tmp_path / "poor", "--strict")
+    for name, rungs in (("closed", {"not_run", "not_applicable"}), ("poor", {"not_applicable", "pass", "observed"})):
+        results = tmp_path / name / "results.jsonl"
+        found = {json.loads(line)["rung"] for line in results.read_text().splitlines()[1:-1]}
+        assert {"not_applicable"} < found <= rungs
+        done = obs("rejudge", results, "--out", tmp_path / "again.jsonl")
+        assert done.returncode == 0, done.stdout
+        assert (tmp_path / "again.jsonl").read_bytes() == results.read_bytes()

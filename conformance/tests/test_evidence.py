@@ -5,9 +5,9 @@ import json
 
 import pytest
 
+from conformance.bodies import body_bytes
 from conformance.evidence import EvidenceError, answer, read_evidence, unlike
 from conformance.judge import View, differences, evidence
-from conformance.play import body_bytes
 from conformance.results import Redactor, _exchange
 from conformance.tests.test_wire import answers, exchange, request, server, target
 from conformance.transport import RequestsTransport

@@ -83,4 +83,5 @@
   const [letter, id] = (state.get("open") ?? "").split(" ");
   const run = letters.indexOf(letter);
   if (run >= 0 && Object.hasOwn(evidence[run], id)) show(run, id);
+  document.documentElement.dataset.ready = "yes";
 })();

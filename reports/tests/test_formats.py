@@ -13,6 +13,8 @@ import haralyzer
 import jsonschema
 import junitparser
 import pytest
+import referencing.jsonschema
+from commands import from_npm
 from markdown_it import MarkdownIt
 
 from reports.badge import COLOURS, badge
@@ -123,6 +125,25 @@ def test_the_summary_has_every_clause_and_case_and_what_was_not_met(tmp_path: Pa
     assert document["counts"]["fail"] == document["counts"]["not_run"] == 1
     assert (document["conclusion"], document["exit"]) == ("non-conformant", 1)
     assert summary(results(tmp_path, UNFINISHED))["conclusion"] is None
+
+
+def har_validator() -> jsonschema.Draft6Validator:
+    """A validator for HAR 1.2 out of the schemas of the npm package har-schema."""
+    schemas = {path.name: json.loads(path.read_text("utf-8")) for path in from_npm("har-schema/lib").glob("*.json")}
+    draft = referencing.jsonschema.DRAFT6
+    registry = referencing.Registry().with_resources(
+        (name, draft.create_resource(schema)) for name, schema in schemas.items()
+    )
+    return jsonschema.Draft6Validator(schemas["har.json"], registry=registry)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_schema_of_har_accepts_the_archive(tmp_path: Path, name: str) -> None:
+    document = json.loads(json.dumps(har(results(tmp_path, ALL[name]))))
+    validator = har_validator()
+    assert [error.message for error in validator.iter_errors(document)] == []
+    del document["log"]["entries"][0]["response"]["content"]["mimeType"]
+    assert [error.message for error in validator.iter_errors(document)] == ["'mimeType' is a required property"]
 
 
 def archive(tmp_path: Path, records: list[samples.Record]) -> haralyzer.HarParser:
