@@ -182,7 +182,9 @@ def test_nothing_is_signed_that_the_evidence_does_not_show(samples, tmp_path):
 def test_what_was_not_played_stays_as_it_was(tmp_path):
     """Against a closed port nothing is played; against a target of few keys and a declared gap some is not."""
     target = tmp_path / "closed.toml"
-    target.write_text('endpoint = "http://127.0.0.1:1"\n[identities.owner]\naccess_key = "a"\nsecret_key = "a-secret-that-nobody-has"\n')
+    target.write_text(
+        'endpoint = "http://127.0.0.1:1"\n[identities.owner]\naccess_key = "a"\nsecret_key = "a-secret-that-nobody-has"\n'
+    )
     target.chmod(0o600)
     obs("run", "--target", target, "--select", "KMS-SAMPLE", "--out", tmp_path / "closed")
     with reference_server(tmp_path) as (served, _):
