@@ -64,7 +64,8 @@ def write_html(
     judged = tuple(_judged_page(page, stream) for page in pages)
     before = _previous(previous)
     with tempfile.TemporaryFile() as spool:
-        seen = _Seen(keep_standings=before is not None)
+        probes = frozenset((erratum.case, erratum.observation) for erratum in stream.header.errata)
+        seen = _Seen(keep_standings=before is not None, probes=probes)
         with Packer(spool) as packer:
             for line, record in stream.cases():
                 packer.add(line, seen.take(stream, record))
@@ -124,11 +125,13 @@ class _Seen:
     """What is counted while the cases go by."""
 
     keep_standings: bool
+    probes: frozenset[tuple[str | None, str | None]]
+    """Case and observation of every open question: no other observation is kept."""
     number: int = 0
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     symptoms: list[Symptom] = field(default_factory=list)
     standings: dict[str, Standing] = field(default_factory=dict)
-    answers: dict[tuple[str, str], list[Answer]] = field(default_factory=dict)
+    answers: dict[tuple[str | None, str | None], list[Answer]] = field(default_factory=dict)
     requests: int = 0
     sent: int = 0
     received: int = 0
@@ -154,8 +157,10 @@ class _Seen:
         for exchange in record["exchanges"]:
             self._weigh(exchange)
         for seen in record["observations"]:
-            answer = Answer(self.number, record["id"], seen["step"], seen["value"])
-            self.answers.setdefault((record["id"].partition("/")[0], seen["name"]), []).append(answer)
+            probe = (record["id"].partition("/")[0], seen["name"])
+            if probe in self.probes:
+                answer = Answer(self.number, record["id"], seen["step"], seen["value"])
+                self.answers.setdefault(probe, []).append(answer)
         headers = {  # those the case looked at
             check["subject"][7:].lower() for check in record["checks"] if check["subject"][:7] == "header "
         }
@@ -397,7 +402,7 @@ def _worst(verdicts: Sequence[str]) -> str:
 
 def _erratum(erratum: Erratum, seen: _Seen) -> ErratumView:
     """Return an open question with what the cases that probe it, rows included, observed."""
-    found = seen.answers.get((erratum.case or "", erratum.observation or ""), ())
+    found = seen.answers.get((erratum.case, erratum.observation), ())
     answers = tuple(AnswerView(answer=answer, means=_meaning(erratum, answer.value)) for answer in found)
     return ErratumView(erratum=erratum, answers=answers)
 
