@@ -502,7 +502,7 @@ def _play_cases(  # noqa: PLR0913 - as above
     step: Callable[[str], None],
 ) -> tuple[list[CaseResult], bool]:
     """The results so far, and whether the user stopped the run."""
-    from conformance.results import load_proofs
+    from conformance.proofs import load_proofs
     from conformance.source import case_source
 
     proofs = load_proofs()
@@ -517,7 +517,7 @@ def _play_cases(  # noqa: PLR0913 - as above
             reason = results_file.case(
                 result,
                 source=case_source(result.case),
-                proofs=proofs.get(name.partition("/")[0], proofs.get(name, ())),
+                proofs=proofs.get(name, proofs.get(name.partition("/")[0], ())),
             )
             # The exchanges of all cases together would not fit into memory.
             played = dataclasses.replace(result.played, exchanges=())
