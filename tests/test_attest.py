@@ -182,7 +182,9 @@ def test_nothing_is_signed_that_the_evidence_does_not_show(samples, tmp_path):
 def test_what_was_not_played_stays_as_it_was(tmp_path):
     """Against a closed port nothing is played; against a target of few keys and a declared gap some is not."""
     target = tmp_path / "closed.toml"
-    target.write_text('endpoint = "http://127.0.0.1:1"\n[identities.owner]\naccess_key = "a"\nsecret_key = "a-secret-that-nobody-has"\n')
+    target.write_text(
+        'endpoint = "http://127.0.0.1:1"\n[identities.owner]\naccess_key = "a"\nsecret_key = "a-secret-that-nobody-has"\n'
+    )
     target.chmod(0o600)
     obs("run", "--target", target, "--select", "KMS-SAMPLE", "--out", tmp_path / "closed")
     with reference_server(tmp_path) as (served, _):
@@ -196,3 +198,45 @@ def test_what_was_not_played_stays_as_it_was(tmp_path):
         done = obs("rejudge", results, "--out", tmp_path / "again.jsonl")
         assert done.returncode == 0, done.stdout
         assert (tmp_path / "again.jsonl").read_bytes() == results.read_bytes()
+
+
+def _without(record, place):
+    for part in place[:-1]:
+        record = record[part]
+    del record[place[-1]]
+
+
+HEADER_PLACES = [
+    ("profile",),
+    ("profile", "clauses"),
+    ("library", "digest"),
+    ("suite", "name"),
+    ("planned",),
+    ("seed",),
+    ("started",),
+    ("target", "keys"),
+    ("target", "identities", "owner", "access_key"),
+]
+CASE_PLACES = [
+    ("rung",),
+    ("checks", 0, "wanted"),
+    ("checks", 0, "clauses"),
+    ("observations", 0, "value"),
+    ("place", "token"),
+    ("exchanges", 0, "asked"),
+    ("exchanges", 0, "received", "head"),
+    ("exchanges", 0, "sent", "body_size"),
+    ("duration_ms",),
+]
+
+
+@pytest.mark.parametrize(
+    ("line", "place"), [(0, place) for place in HEADER_PLACES] + [(1, place) for place in CASE_PLACES]
+)
+def test_evidence_that_lacks_something_is_told_by_line_and_never_a_traceback(samples, tmp_path, line, place):
+    records = [json.loads(text) for text in (samples / "results.jsonl").read_text().splitlines()[:2]]
+    _without(records[line], place)
+    (tmp_path / "r.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    done = obs("rejudge", tmp_path / "r.jsonl")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert f"r.jsonl, line {line + 1}: {place[-1]}" in done.stderr
