@@ -252,7 +252,8 @@ def _out_folder(chosen: Path | None) -> Path:
 
 
 def _play(campaign: Campaign, library: Library, options: argparse.Namespace, out: Path) -> int:
-    from conformance.results import Redactor, ResultsFile, load_proofs
+    from conformance.proofs import load_proofs
+    from conformance.results import Redactor, ResultsFile
     from conformance.source import case_source
 
     proofs = load_proofs()
@@ -278,7 +279,7 @@ def _play(campaign: Campaign, library: Library, options: argparse.Namespace, out
             results_file.case(
                 result,
                 source=case_source(result.case),
-                proofs=proofs.get(name.partition("/")[0], proofs.get(name, ())),
+                proofs=proofs.get(name, proofs.get(name.partition("/")[0], ())),
             )
             if result.rung != "pass":
                 print(

@@ -14,14 +14,14 @@ from urllib.parse import quote
 
 from conformance import __version__
 from conformance.bodies import body_bytes
-from conformance.casefile import LIBRARY_ROOT
 from conformance.vocabulary import kept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from conformance.casefile import Library
+    from conformance.proofs import Proof
     from conformance.verdict import Summary
     from conformance.vocabulary import (
         Case,
@@ -36,23 +36,12 @@ if TYPE_CHECKING:
         Target,
     )
 
-Proof = tuple[str, str]
 _HONEST = {"date": "{date}", "x-obs-date": "{date}", "authorization": "{authorization}"}
 
 _SIGNATURES = re.compile(
     r"((?:OBS [A-Za-z0-9]{1,128}:)|(?:[?&]Signature=)|(?:name=\"signature\"\r\n\r\n))"
     r"((?:[A-Za-z0-9+/=]|%[0-9A-Fa-f]{2})+)"
 )
-
-
-def load_proofs(root: Path = LIBRARY_ROOT) -> Mapping[str, Sequence[Proof]]:
-    """Which planted defects make which case fail, as ``proofs.json`` of the library says; empty without that file."""
-    try:
-        recorded = json.loads((root / "proofs.json").read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    cases = recorded.get("cases", recorded)
-    return {name: [(defect["name"], defect["says"]) for defect in defects] for name, defects in cases.items()}
 
 
 class Redactor:
@@ -142,7 +131,7 @@ class ResultsFile:
         """Write the line of one case.
 
         :param source: the case as a file of its own, for a reader who wants to play it again.
-        :param proofs: (name, what it does wrong) of the planted defects that make the case fail.
+        :param proofs: the planted defects that make the case fail.
         """
         templates = {step.name: step.request for step in result.case.steps}
         label = f"{result.played.place.token if result.played.place else ''}/{result.case.id}"
@@ -158,7 +147,7 @@ class ResultsFile:
                 "duration_ms": round(result.duration_ms, 3),
                 **({} if result.played.place is None else {"place": _place(result.played.place)}),
                 **({"source": source} if source else {}),
-                **({"proofs": [{"name": name, "says": says} for name, says in proofs]} if proofs else {}),
+                **({"proofs": [{"name": proof.name, "says": proof.says} for proof in proofs]} if proofs else {}),
             }
         )
 

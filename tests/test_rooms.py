@@ -12,6 +12,7 @@ FLOORS = {
         {"__init__", "vocabulary"},
         {"signing", "placeholders", "bodies", "requirements", "verdict", "world", "journal"},
         {"judge", "target", "wire", "recording", "casefile"},
+        {"proofs"},
         {"explain", "play", "transport", "results", "bundled", "vectors", "source", "sign"},
         {"campaign", "evidence"},
         {"selftest", "rejudge", "outputs"},
