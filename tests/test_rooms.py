@@ -34,8 +34,8 @@ FLOORS = {
     "reports": [
         {"__init__", "text", "evidence", "make"},
         {"model"},
-        {"changes", "page", "junit", "badge", "markdown", "har", "sarif", "selfcontained", "statement", "summary"},
-        {"causes", "changed", "comparison", "matrix"},
+        {"changes", "page", "junit", "badge", "markdown", "har", "sarif", "selfcontained", "summary"},
+        {"causes", "changed", "comparison", "matrix", "statement"},
         {"html"},
     ],
 }
