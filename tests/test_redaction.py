@@ -184,7 +184,7 @@ def test_the_pytest_front_end_keeps_secrets_too(parrot, tmp_path):
 
 def test_security_tokens_and_what_the_suite_itself_throws_are_redacted(tmp_path):
     from conformance.results import Redactor, ResultsFile
-    from conformance.vocabulary import Case, CaseResult, Exchange, Played, Request
+    from conformance.vocabulary import Case, CaseResult, Exchange, Played, Request, RequestTemplate, Step
 
     head = b"PUT /o?x-obs-security-token=T0KEN%2Fone&Signature=abc HTTP/1.1\r\nX-Obs-Security-Token: T0KEN/two\r\n\r\n"
     body = b'--b\r\nContent-Disposition: form-data; name="x-obs-security-token"\r\n\r\nT0KEN/three\r\n--b--'
@@ -193,7 +193,8 @@ def test_security_tokens_and_what_the_suite_itself_throws_are_redacted(tmp_path)
         request, b"HTTP/1.1 200 OK\r\n\r\n", b'{"security-token": "T0KEN/four"}', None, repr(OSError(NASTY)), 1.0
     )
     played = Played((), (), (("step 1", exchange),))
-    case = Case("KMS-X-1", "says", "x", "must", (), (), (), "f", 1)
+    step = Step("step", "step 1", RequestTemplate("PUT", "b", "o"), ())
+    case = Case("KMS-X-1", "says", "x", "must", (), (), (step,), "f", 1)
     file = ResultsFile(tmp_path / "r.jsonl", Redactor([NASTY]))
     file.case(CaseResult(case, "harness_error", f"the suite failed: {RuntimeError(NASTY)!r}", played, 1.0))
     file.close()
