@@ -100,7 +100,9 @@ def test_the_action_plays_annotates_and_writes_the_summary(shell, tmp_path):
     assert done["Play"].returncode == 3
     assert "Inconclusive: " in done["Play"].stdout
     assert done["runner"]["GITHUB_OUTPUT"].read_text() == "exit-code=3\n"
-    assert "Inconclusive" in done["runner"]["GITHUB_STEP_SUMMARY"].read_text()
+    summary = done["runner"]["GITHUB_STEP_SUMMARY"].read_text()
+    assert summary == (tmp_path / "conformance-results" / "ci" / "summary.md").read_text()
+    assert "Inconclusive" in summary
     assert (tmp_path / "conformance-results" / "ci" / "junit.xml").is_file()
 
 

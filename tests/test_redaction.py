@@ -135,8 +135,10 @@ def test_no_artefact_has_a_secret_or_a_signature_however_a_server_repeats_it(par
     assert len(repeats.signatures) > 9
     (out / "stdout").write_text(done.stdout)
     (out / "stderr").write_text(done.stderr)
-    report = command("report", out / "results.jsonl", "--out", tmp_path / "artefacts" / "again")
+    formats = [part for name in ("json", "sarif", "har", "markdown", "badge") for part in ("--format", name)]
+    report = command("report", out / "results.jsonl", "--out", tmp_path / "artefacts" / "again", *formats)
     assert report.returncode == 0
+    assert len(list((tmp_path / "artefacts" / "again").iterdir())) > 6
     assert leaks(tmp_path / "artefacts", repeats.secrets) == []
     valid = {signature for signature in repeats.signatures if not signature.startswith("AAAA")}
     assert leaks(tmp_path / "artefacts", valid) == []
@@ -184,7 +186,7 @@ def test_the_pytest_front_end_keeps_secrets_too(parrot, tmp_path):
 
 def test_security_tokens_and_what_the_suite_itself_throws_are_redacted(tmp_path):
     from conformance.results import Redactor, ResultsFile
-    from conformance.vocabulary import Case, CaseResult, Exchange, Played, Request
+    from conformance.vocabulary import Case, CaseResult, Exchange, Played, Request, RequestTemplate, Step
 
     head = b"PUT /o?x-obs-security-token=T0KEN%2Fone&Signature=abc HTTP/1.1\r\nX-Obs-Security-Token: T0KEN/two\r\n\r\n"
     body = b'--b\r\nContent-Disposition: form-data; name="x-obs-security-token"\r\n\r\nT0KEN/three\r\n--b--'
@@ -192,8 +194,9 @@ def test_security_tokens_and_what_the_suite_itself_throws_are_redacted(tmp_path)
     exchange = Exchange(
         request, b"HTTP/1.1 200 OK\r\n\r\n", b'{"security-token": "T0KEN/four"}', None, repr(OSError(NASTY)), 1.0
     )
-    played = Played((), (), (("step 1", exchange),))
-    case = Case("KMS-X-1", "says", "x", "must", (), (), (), "f", 1)
+    played = Played((), (), (("step 1", exchange),), times=((0.0, 0.0),))
+    step = Step("step", "step 1", RequestTemplate("PUT", "b", "o"), ())
+    case = Case("KMS-X-1", "says", "x", "must", (), (), (step,), "f", 1)
     file = ResultsFile(tmp_path / "r.jsonl", Redactor([NASTY]))
     file.case(CaseResult(case, "harness_error", f"the suite failed: {RuntimeError(NASTY)!r}", played, 1.0))
     file.close()
