@@ -700,9 +700,8 @@ def _defects(options: argparse.Namespace) -> int:
 
     unknown = unknown_names(options.names)
     if unknown:
-        raise UsageError(
-            f"no defect or variant named {', '.join(unknown)}; obs-reference-server --list-defects shows them"
-        )
+        lists = "obs-reference-server --list-defects and --list-variants show them"
+        raise UsageError(f"no defect or variant named {', '.join(unknown)}; {lists}")
     return run_defects(options)
 
 

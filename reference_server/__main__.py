@@ -54,6 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list_defects:
         _list_defects(as_json=options.json)
         return 0
+    if options.list_variants:
+        for variant in VARIANTS.values():
+            print(f"{variant.name:40} {variant.says}")
+        return 0
     try:
         _check(options)
         asyncio.run(_serve(options))
@@ -115,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
     parser.add_argument("--list-defects", action="store_true", help="list the named wrong servers")
+    parser.add_argument("--list-variants", action="store_true", help="list the named harmless servers")
     parser.add_argument("--json", action="store_true", help="with --list-defects: as JSON")
     return parser
 
@@ -129,9 +134,6 @@ def _list_defects(*, as_json: bool) -> None:
         return
     for defect in DEFECTS.values():
         print(f"{defect.name:40} {defect.says}")
-    print()
-    for variant in VARIANTS.values():
-        print(f"{variant.name:40} {variant.says} (harmless: --variant)")
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -144,7 +146,7 @@ def _check(options: argparse.Namespace) -> None:
         ),
         (
             options.variant is not None and options.variant not in VARIANTS,
-            f"There is no variant {options.variant!r}; --list-defects shows them.",
+            f"There is no variant {options.variant!r}; --list-variants shows them.",
         ),
         (
             options.defect in DEFECTS and DEFECTS[options.defect].reads is not None,
