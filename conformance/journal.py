@@ -24,7 +24,7 @@ class Journal:
 
     def __init__(self, path: Path, endpoint: str) -> None:
         """Open or go on with a journal; half a line at its end, of a crash, was never acted upon and is dropped."""
-        if path.exists():
+        if path.is_file():
             whole = path.read_bytes().rpartition(b"\n")
             with path.open("r+b") as file:
                 file.truncate(len(whole[0]) + len(whole[1]))
