@@ -171,7 +171,7 @@ class WireTransport:
         except OSError as error:
             outcome = f"the connection failed: {error}"
         if outcome == ANSWERED:
-            outcome = self._distrust(request, answer, raw)
+            outcome = self._distrust(answer, raw)
         head, body = split_raw(bytes(raw if outcome == ANSWERED else raw[:EVIDENCE]), len(answer.interim))
         response = answer.response() if outcome == ANSWERED and answer.complete else None
         return (
@@ -188,7 +188,7 @@ class WireTransport:
             response is not None and sent_body and _keeps(answer),
         )
 
-    def _distrust(self, request: Request, answer: _Answer, raw: bytearray) -> str:
+    def _distrust(self, answer: _Answer, raw: bytearray) -> str:
         """Why a complete answer is none to this request; ANSWERED when nothing speaks against it.
 
         Bytes behind an answer mean that its length is wrong or that it is not the only one; a copy of the last answer
@@ -197,12 +197,12 @@ class WireTransport:
         """
         if answer.surplus:
             return f"the answer goes on after its end ({len(raw)} bytes read): its length is wrong, or it came twice"
-        line, last = request.head.partition(b"\r\n")[0], getattr(self._local, "last", None)
-        self._local.last = line, answer.headers
-        if last is not None and last[0] != line:
-            if last[1] != answer.headers:
-                self._names_differ = self._names_differ or _request_ids(last[1]) != _request_ids(answer.headers)
-            elif self._names_differ:
+        last, self._local.last = getattr(self._local, "last", None), answer.headers
+        if last is not None:
+            before, now = _request_ids(last), _request_ids(answer.headers)
+            if before and now and before != now:
+                self._names_differ = True
+            elif self._names_differ and now and last == answer.headers:
                 return "the answer is a copy of the one before, request id included: it answers another request"
         return ANSWERED
 
