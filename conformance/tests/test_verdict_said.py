@@ -144,6 +144,27 @@ MANY = [requirement(f"C-{number}") for number in range(1, 12)]
             "Inconclusive: 1 of 9 MUST clauses exercised, none failed; "
             "not exercised: C-1, C-2, C-3, C-4, C-5, C-6, C-7, C-8.",
         ),
+        (
+            [requirement(), requirement("C-2", observable="no")],
+            [HELD],
+            {},
+            "conformant",
+            "Conformant: 1 of 1 MUST clauses exercised, none failed.",
+        ),
+        (
+            [requirement()],
+            [result("warn", [finding(held=False, level="should")])],
+            {},
+            "conformant",
+            "Conformant: 1 of 1 MUST clauses exercised, none failed.",
+        ),
+        (
+            [requirement(), requirement("C-2")],
+            [HELD, result("observed", (), [Observation("step 1", "n", "v", ("C-2",))], id_="X-009")],
+            {},
+            "inconclusive",
+            "Inconclusive: 1 of 2 MUST clauses exercised, none failed; not exercised: C-2.",
+        ),
         ([], [HELD], {}, "inconclusive", "Inconclusive: 0 of 0 MUST clauses exercised, none failed."),
         (
             [requirement("C-2", "should")],
