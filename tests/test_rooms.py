@@ -24,8 +24,8 @@ FLOORS = {
     "reports": [
         {"__init__", "text", "evidence", "make"},
         {"model"},
-        {"changes", "page", "junit", "badge", "markdown", "har", "sarif", "selfcontained", "statement", "summary"},
-        {"causes", "changed", "comparison"},
+        {"changes", "page", "junit", "badge", "markdown", "har", "sarif", "selfcontained", "summary"},
+        {"causes", "changed", "comparison", "statement"},
         {"html"},
     ],
 }

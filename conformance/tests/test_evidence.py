@@ -184,7 +184,7 @@ def test_the_signature_of_a_form_is_redacted():
         ('{"kind":"header","format":2}\n', "line 1: not the header of a results file of format 1"),
         (
             '{"kind":"header","format":1,"target":{"name":"t","endpoint":"e"}}\n',
-            "identities is missing; the file was written without",
+            "line 1: started is missing; the file was written without",
         ),
     ],
 )
