@@ -44,7 +44,10 @@ def signature(secret: str, method: str, headers: Mapping[str, str], target: str,
 
 @dataclass
 class Contestant:
-    """A server under load: a dialect, a key pair, and the process."""
+    """A server under load: a dialect, a key pair, and the process.
+
+    `weight` is the share of the requests it gets, since some are slow; `forgiven` the share of answers that may fail.
+    """
 
     name: str
     scheme: str = "OBS"
@@ -56,6 +59,7 @@ class Contestant:
     port: int = 0
     process: subprocess.Popen[str] | None = None
     weight: float = 1.0
+    forgiven: float = 0.0
 
     def put(self, target: str, body: bytes) -> bytes:
         """A whole upload with the digest of its content."""
@@ -173,10 +177,10 @@ def start_floor(folder: Path, *options: str, name: str = "floor") -> Contestant:
 
 
 def start_moto() -> Contestant | None:
-    """moto_server, from the extra `bench`; it does not check signatures."""
+    """moto_server, from the extra `bench`; it does not check signatures, and its threads now and then collide (500)."""
     if importlib.util.find_spec("moto") is None or importlib.util.find_spec("flask") is None:
         return None
-    server = Contestant("moto_server", "AWS", "x-amz-", encryption=AWS_KMS, weight=0.1)
+    server = Contestant("moto_server", "AWS", "x-amz-", encryption=AWS_KMS, weight=0.1, forgiven=0.02)
     server.port = _free_port()
     server.run((sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", server.port))
     server.wait_for_port()

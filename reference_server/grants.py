@@ -43,6 +43,9 @@ GRANT_HEADERS: Mapping[str, tuple[str, bool]] = {
 }
 
 
+_GRANT_FIELDS = frozenset(("x-obs-acl", "acl", *GRANT_HEADERS))
+
+
 def asks_for_grants(headers: Headers) -> bool:
     """Whether headers say anything about an ACL."""
     return any(headers.first(name) is not None for name in ("x-obs-acl", *GRANT_HEADERS))
@@ -50,6 +53,8 @@ def asks_for_grants(headers: Headers) -> bool:
 
 def grants_of(fields: Headers, *, for_bucket: bool) -> tuple[Grant, ...]:
     """The grants that headers or form fields ask for; the form calls the canned name `acl` too (obs_04_0081)."""
+    if not fields.mentions(_GRANT_FIELDS):
+        return ()
     canned = fields.first("x-obs-acl") or fields.first("acl")
     known = CANNED_FOR_BUCKETS if for_bucket else CANNED
     if canned is not None and canned not in known:

@@ -110,6 +110,8 @@ def sub_resource(query: Query) -> str:
     A name of the documented list is one; so is any unknown name without a value, since that is how they are written.
     Unknown parameters with a value, and `x-obs-` ones, belong to nobody and choose nothing.
     """
+    if not query.pairs:
+        return ""
     names = [
         name
         for name, value in query.pairs

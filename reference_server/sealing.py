@@ -52,6 +52,18 @@ def _chunks(size: int) -> int:
     return max(1, -(-size // CHUNK))
 
 
+def unseal_whole(sealed: bytes, data_key: bytes, prefix: bytes) -> bytes:
+    """The plain bytes of a sealed stream that is one chunk, which is how small bodies are stored."""
+    return _open(AESGCM(data_key), _nonce(prefix, 0, last=True), sealed)
+
+
+def _open(cipher: AESGCM, nonce: bytes, sealed: bytes) -> bytes:
+    try:
+        return cipher.decrypt(nonce, sealed, None)
+    except InvalidTag as error:
+        raise DamagedStateError("A stored chunk has been altered.") from error
+
+
 def unseal(  # noqa: PLR0913 - where, under what, and which of how many
     read: Callable[[int, int], bytes], data_key: bytes, prefix: bytes, *, size: int, start: int, end: int
 ) -> Iterator[bytes]:
@@ -64,9 +76,6 @@ def unseal(  # noqa: PLR0913 - where, under what, and which of how many
     for index in range(start // CHUNK, max(end - 1, start) // CHUNK + 1):
         length = CHUNK if index < last else size - last * CHUNK
         sealed = read(index * (CHUNK + TAG), length + TAG)
-        try:
-            plain = cipher.decrypt(_nonce(prefix, index, last=index == last), sealed, None)
-        except InvalidTag as error:
-            raise DamagedStateError("A stored chunk has been altered.") from error
+        plain = _open(cipher, _nonce(prefix, index, last=index == last), sealed)
         origin = index * CHUNK
         yield plain[max(start - origin, 0) : end - origin]

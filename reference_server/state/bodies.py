@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reference_server.errors import DamagedStateError
-from reference_server.sealing import CHUNK, PREFIX_BYTES, Sealer, unseal
+from reference_server.sealing import CHUNK, PREFIX_BYTES, Sealer, sealed_size, unseal, unseal_whole
 from reference_server.state.records import Segment
 
 if TYPE_CHECKING:
@@ -112,6 +112,29 @@ def read_segments(  # noqa: PLR0913 - two stores, what to read, and which of it
     end: int,
 ) -> Iterator[bytes]:
     """The plain bytes [start, end) of a body; only the chunks that hold them are read and opened."""
+    if len(segments) == 1 and not segments[0].blob and segments[0].size <= CHUNK:
+        return iter((_read_small(read_row(segments[0].row), segments[0], data_key)[start:end],))
+    return _read_pieces(blobs, read_row, segments, data_key, start, end)
+
+
+def _read_small(octets: bytes, segment: Segment, data_key: bytes | None) -> bytes:
+    if len(octets) != (sealed_size(segment.size) if segment.prefix else segment.size):
+        raise DamagedStateError("A stored body has been cut off.")
+    if not segment.prefix:
+        return octets
+    if data_key is None:
+        raise DamagedStateError("A sealed body has no data key.")
+    return unseal_whole(octets, data_key, segment.prefix)
+
+
+def _read_pieces(  # noqa: PLR0913, PLR0917 - as read_segments
+    blobs: Blobs,
+    read_row: Callable[[int], bytes],
+    segments: tuple[Segment, ...],
+    data_key: bytes | None,
+    start: int,
+    end: int,
+) -> Iterator[bytes]:
     origin = 0
     for segment in segments:
         low, high = max(start - origin, 0), min(end - origin, segment.size)

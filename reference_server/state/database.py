@@ -7,14 +7,13 @@ nothing that was committed; after a power failure the last commits may be missin
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from reference_server.errors import StartError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+    from types import TracebackType
 
 SCHEMA_VERSION = 1
 
@@ -47,15 +46,39 @@ CREATE TABLE parts (
     upload_id TEXT NOT NULL, number INTEGER NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL,
     modified REAL NOT NULL, segments TEXT NOT NULL, PRIMARY KEY (upload_id, number)
 ) WITHOUT ROWID;
-CREATE TABLE bodies (row INTEGER PRIMARY KEY AUTOINCREMENT, octets BLOB NOT NULL);
+CREATE TABLE bodies (row INTEGER PRIMARY KEY, octets BLOB NOT NULL);
 CREATE TABLE blobs (blob TEXT PRIMARY KEY) WITHOUT ROWID;
 """
+
+
+class Transaction:
+    """A block whose statements are all carried out, or none."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._connection.execute("BEGIN IMMEDIATE")
+        return self._connection
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._connection.execute("COMMIT")
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
 
 class Database:
     """One connection, one writer: the server is one process with one loop."""
 
     def __init__(self, path: Path | None) -> None:
+        self._last_row = 0
         try:
             self.connection = sqlite3.connect(
                 ":memory:" if path is None else path, isolation_level=None, check_same_thread=False
@@ -80,17 +103,20 @@ class Database:
             (verdict,) = self.connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
                 raise StartError(f"The database is damaged: {verdict}.")
+        (self._last_row,) = self.connection.execute("SELECT coalesce(max(row), 0) FROM bodies").fetchone()
 
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def new_row(self) -> int:
+        """A number for a body that no other body has had since the server started.
+
+        Whoever still reads a body that was deleted meanwhile must not find another one in its place; SQLite's own
+        AUTOINCREMENT promises the same, but costs every upload another page.
+        """
+        self._last_row += 1
+        return self._last_row
+
+    def transaction(self) -> Transaction:
         """All of it or nothing."""
-        self.connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield self.connection
-        except BaseException:
-            self.connection.execute("ROLLBACK")
-            raise
-        self.connection.execute("COMMIT")
+        return Transaction(self.connection)
 
     def close(self) -> None:
         """Write everything back and let go of the files."""
