@@ -28,6 +28,11 @@ HERE = Path(__file__).resolve().parent
 BUCKET = "bench"
 TICKS_S = 1 / os.sysconf("SC_CLK_TCK")
 START_PATIENCE_S = 60
+WITH_UVLOOP = ("-m", "reference_server")
+WITHOUT = (
+    "-c",
+    "import runpy, sys; sys.modules['uvloop'] = None; runpy.run_module('reference_server', run_name='__main__')",
+)
 AWS_KMS = ("x-amz-server-side-encryption", "aws:kms")
 
 
@@ -151,13 +156,15 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def start_reference(folder: Path, name: str = "reference server", root: Path = HERE.parent) -> Contestant:
-    """The server of this checkout, or of another one."""
+def start_reference(
+    folder: Path, name: str = "reference server", root: Path = HERE.parent, *, uvloop: bool = False
+) -> Contestant:
+    """The server of this checkout, or of another one; without uvloop, even if it is installed, unless asked for."""
     folder.mkdir(exist_ok=True)
     target = folder / "target.toml"
     server = Contestant(name)
     url = server.run(
-        (sys.executable, "-m", "reference_server", "--data", folder / "data", "--target-file", target),
+        (sys.executable, *(WITH_UVLOOP if uvloop else WITHOUT), "--data", folder / "data", "--target-file", target),
         first_line=True,
         root=root,
     )

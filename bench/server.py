@@ -7,6 +7,7 @@ exchange is given beside the rate because it hardly notices who else uses the ma
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import pickle
@@ -114,8 +115,9 @@ def small(options: argparse.Namespace, folder: Path) -> None:
 def _contestants(options: argparse.Namespace, folder: Path) -> Iterator[Contestant]:
     yield start_floor(folder / "floor")
     yield start_reference(folder / "ours")
-    if options.uvloop:
+    if importlib.util.find_spec("uvloop") is not None:
         yield start_floor(folder / "floor-uvloop", "uvloop", name="floor, uvloop")
+        yield start_reference(folder / "ours-uvloop", "reference server, uvloop", uvloop=True)
     for name, root in options.against:
         yield start_reference(folder / name, name, root)
     if options.peers:
@@ -200,7 +202,6 @@ def main() -> None:
     parser.add_argument("--huge-mib", type=int, default=2048, help="for memory (default: 2048)")
     parser.add_argument("--objects", type=int, default=100_000, help="in the listed bucket (default: 100000)")
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="without moto_server and s3rver")
-    parser.add_argument("--uvloop", action="store_true", help="the floor on uvloop too")
     parser.add_argument(
         "--against", action="append", default=[], type=_against, metavar="NAME=CHECKOUT",
         help="the reference server of another checkout too",

@@ -28,7 +28,7 @@ from reference_server.service import HONEST, Service
 from reference_server.state.store import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
 USAGE = 2
 _DOMAIN_ID = re.compile(r"[0-9a-z]{32}")
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         _check(options)
-        asyncio.run(_serve(options))
+        _runner()(_serve(options))
     except StartError as error:
         print(f"obs-reference-server: {error}", file=sys.stderr)
         return USAGE
@@ -54,6 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return USAGE
     return 0
+
+
+def _runner() -> Callable[[Coroutine[object, object, None]], None]:
+    """What runs the loop: uvloop where it is installed (the extra `fast`), else asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
 
 
 class _Parser(argparse.ArgumentParser):

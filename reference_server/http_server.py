@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 from collections import deque
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
@@ -104,8 +104,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is there."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's does not inherit from it
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if peer else ""
         self._secure = transport.get_extra_info("sslcontext") is not None

@@ -65,7 +65,7 @@ class Objects:
         With an upload id, that upload ends in the same transaction and its parts, but for those in use, are freed.
         """
         with self._database.transaction() as sql:
-            old = self._segments_of(bucket, record.key)
+            old = self._segments_of(bucket, record.key) or []
             segments = record.segments + put_segments(self._database, bodies)
             if upload_id:
                 old += end_upload(sql, upload_id)
@@ -97,14 +97,17 @@ class Objects:
 
     def delete(self, bucket: int, key: str) -> None:
         """Delete an object if it is there."""
+        segments = self._segments_of(bucket, key)
+        if segments is None:
+            return
         with self._database.transaction() as sql:
-            freed = free_segments(sql, self._segments_of(bucket, key))
+            freed = free_segments(sql, segments)
             sql.execute("DELETE FROM objects WHERE bucket = ? AND key = ?", (bucket, key))
         self._blobs.remove(freed)
 
-    def _segments_of(self, bucket: int, key: str) -> list[Segment]:
+    def _segments_of(self, bucket: int, key: str) -> list[Segment] | None:
         row = self._sql.execute("SELECT details FROM objects WHERE bucket = ? AND key = ?", (bucket, key)).fetchone()
-        return [] if row is None else list(segments_of_details(row[0]))
+        return None if row is None else list(segments_of_details(row[0]))
 
     def any_in(self, bucket: int) -> bool:
         """Whether a bucket holds an object."""
