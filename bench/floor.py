@@ -1,10 +1,10 @@
 """The floor: a PUT's and a GET's whole work on a bare protocol, and nothing of a server.
 
-`asyncio.Protocol` and httptools; a PUT is one HMAC-SHA1 over a string to sign, the MD5 of the body, a fresh data key,
-its wrapping under a master key, AES-256-GCM over the body, and one SQLite transaction (WAL, synchronous=NORMAL) with the
-sealed body in it. A GET is the signature, one look-up, unwrapping and opening. No routing, no checks, no errors.
+`asyncio.Protocol` and httptools. A PUT is one HMAC-SHA1 over a string to sign, the MD5 of the body, a fresh data key,
+its wrapping under a master key, AES-256-GCM over the body, and one SQLite transaction (WAL, synchronous=NORMAL) with
+the sealed body in it. A GET is the signature, one look-up, unwrapping and opening. No routing, no checks, no errors.
 
-`floor.py FOLDER [uvloop]` prints its port when ready. Its secret key is `secret`, its only resource is the target itself.
+`floor.py FOLDER [uvloop]` prints its port when ready. Its secret key is `secret`; what is signed is the target itself.
 """
 
 from __future__ import annotations

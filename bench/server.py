@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +38,17 @@ from contestants import (
 from large import large, memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 BODY = os.urandom(5242)
+GOALS = {
+    "PUT floor": ">= 0.45",
+    "PUT moto_server": ">= 7",
+    "PUT s3rver": ">= 2",
+    "GET moto_server": ">= 20",
+    "GET s3rver": ">= 4",
+}
+"""Of the ratio of rates. Besides: p99 of PUT under 10 x p50."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +109,10 @@ def small(options: argparse.Namespace, folder: Path) -> None:
                 for kind, make in (("PUT", puts), ("GET", gets)):
                     found = batch(server, make(server, round_, count), options.connections)
                     samples.setdefault((server.name, kind), []).append(found)
-    print(
-        f"\n5,242 bytes, {options.connections} connections, {options.rounds} rounds of {options.requests}; ratios to the reference server\n"
-    )
-    print(f"{'':28}{'per s':>9}{'ratio':>8}{'p50 us':>9}{'p99 us':>9}{'p99/p50':>9}{'CPU us':>9}{'ratio':>8}")
+    how = f"{options.connections} connections, {options.rounds} rounds of {options.requests}"
+    print(f"\n5,242 bytes, {how}; ratio: how many times the reference server is as fast, or as frugal\n")
+    columns = ("per s", "ratio", "goal", "p50 us", "p99 us", "p99/p50", "CPU us", "ratio")
+    print(f"{'':28}{''.join(f'{column:>9}' for column in columns)}")
     for kind in ("PUT", "GET"):
         ours = samples["reference server", kind]
         for server in servers:
@@ -134,10 +141,17 @@ def _row(name: str, found: list[Sample], ours: list[Sample]) -> None:
 
     rate = statistics.median(our.rate / one.rate for our, one in zip(ours, found, strict=True))
     cpu = statistics.median(one.cpu_us / our.cpu_us for our, one in zip(ours, found, strict=True))
-    print(
-        f"{name:28}{median(lambda s: s.rate):9.0f}{rate:8.2f}{median(lambda s: s.p50):9.0f}{median(lambda s: s.p99):9.0f}"
-        f"{median(lambda s: s.p99 / s.p50):9.1f}{median(lambda s: s.cpu_us):9.0f}{cpu:8.2f}"
+    cells = (
+        f"{median(lambda one: one.rate):.0f}",
+        f"{rate:.2f}",
+        GOALS.get(name, ""),
+        f"{median(lambda one: one.p50):.0f}",
+        f"{median(lambda one: one.p99):.0f}",
+        f"{median(lambda one: one.p99 / one.p50):.1f}",
+        f"{median(lambda one: one.cpu_us):.0f}",
+        f"{cpu:.2f}",
     )
+    print(f"{name:28}{''.join(f'{cell:>9}' for cell in cells)}")
 
 
 # ---- start and listing -----------------------------------------------------------------------------------------------
@@ -207,9 +221,8 @@ def main() -> None:
         help="the reference server of another checkout too",
     )  # fmt: skip
     options = parser.parse_args()
-    print(
-        f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}"
-    )
+    machine = f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}"
+    print(f"{machine}, load {os.getloadavg()[0]:.1f}")
     for name in options.section or SECTIONS:
         with tempfile.TemporaryDirectory(prefix="obs-bench-") as folder:
             SECTIONS[name](options, Path(folder))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from functools import lru_cache
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 from urllib.parse import unquote_to_bytes
 
