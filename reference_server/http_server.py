@@ -235,14 +235,15 @@ class Connection(asyncio.BufferedProtocol):
         if len(head.headers.every("host")) != 1 and version != "1.0":
             self._refuse_bytes("A request names its host once (RFC 9112, 3.2).")
             return
-        waits = head.has_body and (head.headers.first("expect") or "").lower() == "100-continue"
+        has_body = head.has_body
+        waits = has_body and (head.headers.first("expect") or "").lower() == "100-continue"
         opened = self._service.open(head)
         if isinstance(opened, Exchange):
             self._exchange = opened
             if waits and self._transport is not None:
                 self._transport.write(_CONTINUE)
             return
-        unbounded = head.has_body and (head.declared_length is None or head.declared_length > MAX_DISCARDED_BYTES)
+        unbounded = has_body and (head.declared_length is None or head.declared_length > MAX_DISCARDED_BYTES)
         self._send(opened, keep=keep and not waits and not unbounded)
 
     def on_body(self, data: bytes) -> None:

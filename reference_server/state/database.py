@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 SCHEMA_VERSION = 1
+CHECKPOINT_PAGES = 4000
+"""A checkpoint waits for the disk, and all uploads under way with it. An upload takes about three pages, so this is
+one upload in a thousand, and the log stays under 20 MB."""
 
 _SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -91,6 +94,7 @@ class Database:
         if not in_memory:
             self.connection.execute("PRAGMA journal_mode=WAL")
             self.connection.execute("PRAGMA synchronous=NORMAL")
+            self.connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         (version,) = self.connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
             with self.transaction():
