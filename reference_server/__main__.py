@@ -34,7 +34,7 @@ from reference_server.variants import VARIANTS
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from reference_server.config_file import Config
     from reference_server.http_server import Responder
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         _check(options)
-        asyncio.run(_serve(options))
+        _runner()(_serve(options))
     except StartError as error:
         print(f"obs-reference-server: {error}", file=sys.stderr)
         return USAGE
@@ -68,6 +68,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"obs-reference-server: The database cannot be written: {error}.", file=sys.stderr)
         return USAGE
     return 0
+
+
+def _runner() -> Callable[[Coroutine[object, object, None]], None]:
+    """What runs the loop: uvloop where it is installed (the extra `fast`), else asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run
+    run: Callable[[Coroutine[object, object, None]], None] = uvloop.run
+    return run
 
 
 class _Parser(argparse.ArgumentParser):

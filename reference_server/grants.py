@@ -43,6 +43,9 @@ GRANT_HEADERS: Mapping[str, tuple[str, bool]] = {
 }
 
 
+_GRANT_FIELDS = frozenset(("x-obs-acl", "acl", *GRANT_HEADERS))
+
+
 def asks_for_grants(headers: Headers) -> bool:
     """Whether headers say anything about an ACL."""
     return any(headers.first(name) is not None for name in ("x-obs-acl", *GRANT_HEADERS))
@@ -53,6 +56,8 @@ def grants_of(fields: Headers, *, bucket_owner: str = "") -> tuple[Grant, ...]:
 
     With the account that owns the bucket they are an object's, and one name more is known, without it a bucket's.
     """
+    if not fields.mentions(_GRANT_FIELDS):
+        return ()
     canned = fields.first("x-obs-acl") or fields.first("acl")
     known = CANNED_FOR_BUCKETS
     if bucket_owner:

@@ -15,7 +15,7 @@ import contextlib
 from collections import deque
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import httptools
 
@@ -33,6 +33,9 @@ MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADER_LINES = 200
 MAX_DISCARDED_BYTES = 1024 * 1024
 """How much of an unwanted body is read over to keep a connection; a longer one costs the connection."""
+
+RECEIVE_BYTES = 256 * 1024
+"""How much is taken from a socket at once."""
 
 FAIR_SHARE = 1024 * 1024
 """How much of one answer is written before others have their turn."""
@@ -81,15 +84,21 @@ _UNSAFE = str.maketrans("\r\n\0", "   ")
 def render_head(response: Response, *, close: bool) -> bytes:
     """The status line and header lines of an answer."""
     reason = response.reason or _REASONS.get(response.status, "")
-    lines = [f"HTTP/1.1 {response.status} {reason}"]
-    lines += [f"{name}: {value.translate(_UNSAFE)}" for name, value in response.headers]
-    if close:
-        lines.append("Connection: close")
-    return encode_octets("\r\n".join(lines) + "\r\n\r\n")
+    lines = [f"{name}: {value}" for name, value in response.headers]
+    text = "\r\n".join(lines)
+    breaks = max(len(lines) - 1, 0)
+    if text.count("\r") != breaks or text.count("\n") != breaks or "\0" in text:
+        text = "\r\n".join([line.translate(_UNSAFE) for line in lines])
+    separator = "\r\n" if lines else ""
+    last = "\r\nConnection: close" if close else ""
+    return encode_octets(f"HTTP/1.1 {response.status} {reason}{separator}{text}{last}\r\n\r\n")
 
 
-class Connection(asyncio.Protocol):
-    """One client connection: requests one after the other, pipelined ones waiting their turn."""
+class Connection(asyncio.BufferedProtocol):
+    """One client connection: requests one after the other, pipelined ones waiting their turn.
+
+    Bytes arrive in a buffer that all connections share: what is in it is parsed, or copied, before anybody else reads.
+    """
 
     def __init__(self, server: HttpServer) -> None:
         self._server = server
@@ -108,6 +117,7 @@ class Connection(asyncio.Protocol):
         self._busy = False
         self._writable = True
         self._replaying = False
+        self._paused = False
         self._ended = False
         self._steps: Iterator[Response | None] | None = None
         self._body: Iterator[bytes] | None = None
@@ -135,8 +145,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is there."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's does not inherit from it
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if peer else ""
         self._secure = transport.get_extra_info("sslcontext") is not None
@@ -156,14 +165,21 @@ class Connection(asyncio.Protocol):
         self._body = None
         self._server.connection_is_gone()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next bytes go."""
+        del sizehint
+        return self._server.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Bytes from the client; while an answer is being made they wait."""
         if self._closing:
             return
+        data = self._server.buffer[:nbytes]
         if self._engaged:
-            self._waiting.append(data)
+            self._waiting.append(bytes(data))
             if self._transport is not None:
                 self._transport.pause_reading()
+                self._paused = True
             return
         self._parse(data)
 
@@ -191,7 +207,7 @@ class Connection(asyncio.Protocol):
 
     # ---- parsing -----------------------------------------------------------------------------------------------------
 
-    def _parse(self, data: bytes) -> None:
+    def _parse(self, data: bytes | memoryview) -> None:
         if self._in_head:
             self._head_bytes += len(data)
         try:
@@ -220,35 +236,36 @@ class Connection(asyncio.Protocol):
         self._send(self._service.malformed(message, status_code=code), keep=False)
 
     def on_message_begin(self) -> None:
-        """A new request."""
-        if self._engaged or self._closing:
-            return
-        self._begin_request()
-        self.deadline = self._loop.time() + self._patience.head_s
+        """A new request; everything about the one before is forgotten already."""
+        if not self._busy and self._writable and not self._closing:
+            self.deadline = self._loop.time() + self._patience.head_s
 
     def on_url(self, url: bytes) -> None:
         """A piece of the target."""
-        if not self._later("on_url", url):
+        if self._busy or self._closing or not self._writable:
+            self._later("on_url", url)
+        else:
             self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header line; trailers, which come after the head, are not looked at."""
-        if not self._later("on_header", name, value) and self._in_head:
+        if self._busy or self._closing or not self._writable:
+            self._later("on_header", name, value)
+        elif self._in_head:
             self._headers.append((name.decode("latin-1"), decode_octets(value.strip(b" \t"))))
 
-    def _later(self, name: str, *arguments: Any) -> bool:  # noqa: ANN401 - whatever the parser says
+    def _later(self, name: str, *arguments: Any) -> None:  # noqa: ANN401 - whatever the parser says
         """Keep a parser event of a pipelined request until the answer under way is out."""
-        if self._closing:
-            return True
-        if self._engaged:
+        if not self._closing:
             self._pipelined.append((name, arguments))
-        return self._engaged
 
     def on_headers_complete(self) -> None:
         """The head is whole; the parser's answers to questions are those of this moment."""
         method, version = self._parser.get_method().decode("ascii"), self._parser.get_http_version()
         keep = self._parser.should_keep_alive() and not self._parser.should_upgrade()
-        if not self._later("_open", method, version, keep):
+        if self._busy or self._closing or not self._writable:
+            self._later("_open", method, version, keep)
+        else:
             self._open(method, version, keep)
 
     def _open(self, method: str, version: str, keep: bool) -> None:  # noqa: FBT001 - replayed by position
@@ -261,19 +278,21 @@ class Connection(asyncio.Protocol):
             self._refuse_bytes("A request names its host once (RFC 9112, 3.2).")
             return
         self._head, self._began = head, self._loop.time()
-        waits = head.has_body and (head.headers.first("expect") or "").lower() == "100-continue"
+        has_body = head.has_body
+        waits = has_body and (head.headers.first("expect") or "").lower() == "100-continue"
         opened = self._service.open(head)
         if not isinstance(opened, Response):
             self._exchange = opened
             if waits and self._transport is not None:
                 self._transport.write(_CONTINUE)
             return
-        unbounded = head.has_body and (head.declared_length is None or head.declared_length > MAX_DISCARDED_BYTES)
+        unbounded = has_body and (head.declared_length is None or head.declared_length > MAX_DISCARDED_BYTES)
         self._send(opened, keep=keep and not waits and not unbounded)
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body, for the exchange or, after an early answer, for nobody."""
-        if self._later("on_body", data):
+        if self._busy or self._closing or not self._writable:
+            self._later("on_body", data)
             return
         self.deadline = self._loop.time() + self._patience.body_s
         self._received += len(data)
@@ -289,7 +308,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The request is whole: make the answer, unless it was given early."""
-        if self._later("on_message_complete"):
+        if self._busy or self._closing or not self._writable:
+            self._later("on_message_complete")
             return
         self._complete = True
         if self._exchange is not None:
@@ -389,6 +409,8 @@ class Connection(asyncio.Protocol):
         """
         if self._replaying:
             return
+        if not (self._pipelined or self._waiting or self._ended or self._paused):
+            return
         self._replaying = True
         while (self._pipelined or self._waiting) and not self._engaged and not self._closing:
             if self._pipelined:
@@ -403,6 +425,7 @@ class Connection(asyncio.Protocol):
             self._shut()
         else:
             self._transport.resume_reading()
+            self._paused = False
 
     def _shut(self) -> None:
         """Close our side and linger, so that a client still sending reads its answer before it sees a reset."""
@@ -448,6 +471,7 @@ class HttpServer:
         self.log = log
         self.patience = patience or Patience()
         self.connections: set[Connection] = set()
+        self.buffer = memoryview(bytearray(RECEIVE_BYTES))
         self._gone = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None

@@ -130,6 +130,7 @@ class Keyring:
         self._now = now
         self._dice = dice
         self._keys = {key.key_id: key for key in store.load_keys()}
+        self._defaults = {key.domain_id: key.key_id for key in reversed(self._keys.values()) if key.is_default}
         self._ciphers: dict[str, AESGCM] = {}
 
     def keys(self) -> tuple[MasterKey, ...]:
@@ -177,6 +178,8 @@ class Keyring:
     def _keep(self, key: MasterKey) -> None:
         self._store.save_key(key)
         self._keys[key.key_id] = key
+        if key.is_default:
+            self._defaults.setdefault(key.domain_id, key.key_id)
 
     def get(self, key_id: str) -> MasterKey | None:
         """The key of an id whoever it belongs to, deleted ones included; None for an id never given out."""
@@ -187,14 +190,15 @@ class Keyring:
 
     def default_of(self, domain_id: str) -> MasterKey | None:
         """The default key of an account, or None while it has not been needed."""
-        return next((key for key in self._keys.values() if key.is_default and key.domain_id == domain_id), None)
+        key_id = self._defaults.get(domain_id)
+        return None if key_id is None else self._keys[key_id]
 
     def default_for(self, caller: Caller) -> MasterKey:
         """The default key of the caller's account, made on first use (S-03, S-18, S-19)."""
         if caller.anonymous:
             raise ObsError("AccessDenied", NO_PRIVILEGE)
-        owner = replace(caller, project_id="")
-        return self.default_of(caller.domain_id) or self.create(owner, alias=DEFAULT_ALIAS)
+        found = self.default_of(caller.domain_id)
+        return found or self.create(replace(caller, project_id=""), alias=DEFAULT_ALIAS)
 
     def find(self, reference: KeyReference) -> MasterKey:
         """The key a reference names (S-24 to S-26)."""

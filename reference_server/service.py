@@ -6,7 +6,7 @@ whoever owns the socket sends `100 Continue` only for a body that will be read.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -60,7 +60,7 @@ def identifiers(dice: Dice, now: float) -> tuple[str, str]:
     """`x-obs-request-id` (32 upper-case hex digits, milliseconds from digit 8 as in E-04) and `x-obs-id-2` (64)."""
     chance = dice(58)
     request_id = f"{chance[:4].hex()}{int(now * 1000):012x}{chance[4:10].hex()}".upper()
-    return request_id, base64.b64encode(chance[10:]).decode()
+    return request_id, binascii.b2a_base64(chance[10:], newline=False).decode()
 
 
 HONEST = Seams(
@@ -212,7 +212,9 @@ class Service:
             if call.found_bucket is None:
                 raise ObsError("NoSuchBucket")
             if not operation.checks_itself:
-                facts = access.facts_of_request(call.head, call.query, world.now())
+                # Only a policy asks for facts.
+                has_policy = call.found_bucket.policy is not None
+                facts = access.facts_of_request(call.head, call.query, world.now()) if has_policy else {}
                 world.seams.authorize(call, operation.action, facts)
         return operation.run(call)
 
@@ -263,17 +265,17 @@ class Service:
         204 and 304 have no Content-Length (RFC 9110, 8.6), although two samples of other pages print one.
         """
         body = b"" if method == "HEAD" else response.body
-        headers = (
+        headers = [
             ("Server", "OBS"),
             ("x-obs-request-id", request_id),
             *response.headers,
             ("x-obs-id-2", host_id),
             ("Date", self._now_as_text()),
-        )
+        ]
         without_length = response.status in (204, 304) or response.first("content-length") is not None
         if not without_length and isinstance(body, bytes):
-            headers = (*headers, ("Content-Length", str(len(body))))
-        return Response(response.status, headers, body, response.reason, response.close)
+            headers.append(("Content-Length", str(len(body))))
+        return Response(response.status, tuple(headers), body, response.reason, response.close)
 
     def _now_as_text(self) -> str:
         second = int(self.world.now())

@@ -25,7 +25,7 @@ one request are 400 InvalidArgument, and temporary credentials are not issued he
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hmac
 import re
 from dataclasses import dataclass, replace
@@ -79,7 +79,7 @@ class Claim:
 def claim_of(head: Head, query: Query) -> Claim:
     """Read who a request claims to be from."""
     authorizations = head.headers.every("authorization")
-    in_url = any(name in query for name in ("Signature", "AccessKeyId", "Expires"))
+    in_url = query.pairs != () and any(name in query for name in ("Signature", "AccessKeyId", "Expires"))
     if not authorizations and not in_url:
         return Claim("anonymous")
     if len(authorizations) > 1 or (authorizations and in_url):
@@ -139,7 +139,12 @@ def check_skew(headers: Headers, now: float) -> None:
 
 def sign(secret_key: str, string_to_sign: str) -> str:
     """Base64(HMAC-SHA1(secret, string to sign))."""
-    return base64.b64encode(hmac.digest(secret_key.encode(), encode_octets(string_to_sign), "sha1")).decode()
+    return _sign(secret_key, string_to_sign).decode()
+
+
+def _sign(secret_key: str, string_to_sign: str) -> bytes:
+    digest = hmac.digest(secret_key.encode(), encode_octets(string_to_sign), "sha1")
+    return binascii.b2a_base64(digest, newline=False)
 
 
 def check_signature(head: Head, address: Address, query: Query, claim: Claim, identity: Identity) -> str:
@@ -157,7 +162,7 @@ def check_signature(head: Head, address: Address, query: Query, claim: Claim, id
 
 
 def _same(identity: Identity, string_to_sign: str, given: bytes) -> bool:
-    return hmac.compare_digest(sign(identity.secret_key, string_to_sign).encode(), given)
+    return hmac.compare_digest(_sign(identity.secret_key, string_to_sign), given)
 
 
 def strings_to_sign(head: Head, address: Address, query: Query, claim: Claim) -> Iterator[str]:
@@ -185,8 +190,8 @@ def signed_head(head: Head, claim: Claim) -> str:
     else:
         date = "" if headers.first(DATE) is not None else headers.first("date") or ""
     lines = [head.method, headers.first("content-md5") or "", headers.first("content-type") or "", date]
-    names = sorted(name for name in headers.names() if name.startswith(HEADER_PREFIX))
-    lines += [f"{name}:{','.join(value.strip() for value in headers.every(name))}" for name in names]
+    names = sorted([name for name in headers.names() if name.startswith(HEADER_PREFIX)])
+    lines += [f"{name}:{','.join([value.strip() for value in headers.every(name)])}" for name in names]
     return "\n".join(lines) + "\n"
 
 

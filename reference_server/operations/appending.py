@@ -132,7 +132,8 @@ class LaterAppend:
         part = world.seams.etag(body.digest, body.md5)
         whole = hashlib.md5(now.etag.encode() + body.digest, usedforsecurity=False).digest()
         grown = replace(now, size=now.size + body.size, etag=world.seams.etag(whole, whole), modified=world.now())
-        stored = world.state.objects.put(call.bucket.number, world.seams.keep(call, grown), (body,))
+        stored = world.seams.keep(call, grown)
+        world.state.objects.put(call.bucket.number, stored, (body,))
         return _answer(part, stored.size, self._fields)
 
     def abort(self) -> None:

@@ -177,7 +177,7 @@ def storage_class_of(fields: Headers) -> str:
 def described(record: ObjectRecord) -> Pairs:
     """The response headers that describe an object, apart from its length and its encryption."""
     headers = record.headers
-    if not any(name == "Content-Type" for name, _ in headers):
+    if "Content-Type" not in dict(headers):
         headers = (("Content-Type", DEFAULT_TYPE), *headers)
     found: list[tuple[str, str]] = [
         ("ETag", quoted(record.etag)),
@@ -278,7 +278,9 @@ class Intake:
             grants=labels.grants,
             appendable=appendable,
         )
-        return call.world.state.objects.put(call.bucket.number, call.world.seams.keep(call, record), (body,))
+        record = call.world.seams.keep(call, record)
+        call.world.state.objects.put(call.bucket.number, record, (body,))
+        return record
 
     def abort(self) -> None:
         """Forget the body."""

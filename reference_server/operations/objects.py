@@ -39,6 +39,11 @@ if TYPE_CHECKING:
     from reference_server.world import Call
 
 _RANGE = re.compile(r"bytes=(\d{0,99})-(\d{0,99})", re.ASCII)
+_CONDITIONS = frozenset(
+    prefix + name
+    for prefix in ("", "x-obs-copy-source-")
+    for name in ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
+)
 _OVERRIDES = {
     "response-content-type": "Content-Type",
     "response-content-language": "Content-Language",
@@ -150,6 +155,8 @@ def _whole_or_stream(pieces: Iterator[bytes]) -> bytes | Iterator[bytes]:
 
 def _with_overrides(call: Call, headers: Pairs) -> Pairs:
     """The `response-...` parameters of GET (obs_04_0083); they must be signed, so not everybody may use them."""
+    if not call.query.pairs:
+        return headers
     changes: dict[str, str] = {}
     for name, header in _OVERRIDES.items():
         value = call.query.first(name)
@@ -175,6 +182,8 @@ def check_conditions(headers: Headers, record: ObjectRecord, *, prefix: str = ""
 
     In the order of RFC 9110, 13.2.2. With a prefix these are the conditions on a copy source.
     """
+    if not headers.mentions(_CONDITIONS):
+        return None
     if_match = headers.first(f"{prefix}if-match")
     unmodified_since = _moment(headers, f"{prefix}if-unmodified-since")
     if if_match is not None:

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
     from reference_server.state.blobs import Blobs
     from reference_server.state.bodies import StoredBody
+    from reference_server.state.database import Database
 
 
-def put_segments(sql: sqlite3.Connection, bodies: Iterable[StoredBody]) -> tuple[Segment, ...]:
+def put_segments(database: Database, bodies: Iterable[StoredBody]) -> tuple[Segment, ...]:
     """Give bodies their places."""
-    return tuple(body.segment(_place(sql, body)) for body in bodies)
+    return tuple([body.segment(_place(database, body)) for body in bodies])
 
 
 class KeptOrRemoved:
@@ -43,11 +44,13 @@ class KeptOrRemoved:
             self._blobs.remove(body.blob for body in self._bodies if body.blob)
 
 
-def _place(sql: sqlite3.Connection, body: StoredBody) -> int:
+def _place(database: Database, body: StoredBody) -> int:
     if body.octets is None:
-        sql.execute("INSERT INTO blobs VALUES (?)", (body.blob,))
+        database.connection.execute("INSERT INTO blobs VALUES (?)", (body.blob,))
         return 0
-    return sql.execute("INSERT INTO bodies (octets) VALUES (?)", (body.octets,)).lastrowid or 0
+    row = database.new_row()
+    database.connection.execute("INSERT INTO bodies VALUES (?, ?)", (row, body.octets))
+    return row
 
 
 def free_segments(sql: sqlite3.Connection, segments: Iterable[Segment]) -> list[str]:

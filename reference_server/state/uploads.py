@@ -74,7 +74,7 @@ class Uploads:
         """Put a part in place of whatever had its number."""
         with KeptOrRemoved(self._blobs, bodies), self._database.transaction() as sql:
             freed = free_segments(sql, segments_of_part(sql, upload_id, part.number))
-            segments = put_segments(sql, bodies)
+            segments = put_segments(self._database, bodies)
             sql.execute(
                 "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?)",
                 (
