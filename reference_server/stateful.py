@@ -47,6 +47,9 @@ SET_POLICY: RouteKey = ("PUT", "bucket", "policy")
 DROP_POLICY: RouteKey = ("DELETE", "bucket", "policy")
 UPLOADS = (PUT, FORM, INITIATE)
 
+_MODE_SAID = MODE.removeprefix("x-obs-")
+"""The mode among what an upload in parts remembers of its initiation."""
+
 _memories: WeakKeyDictionary[State, dict[tuple[str, float], Memory]] = WeakKeyDictionary()
 
 
@@ -364,7 +367,7 @@ def second_copy_onto_itself() -> Mapping[str, object]:
 def parts_meet_default_late(call: Call, record: ObjectRecord) -> ObjectRecord:
     upload = _upload_of(call)
     default = call.bucket.default
-    if upload is None or record.envelope is None or default is None or MODE in dict(upload.said):
+    if upload is None or record.envelope is None or default is None or _MODE_SAID in dict(upload.said):
         return record
     return replace(record, envelope=relocked(call, record.envelope, default))
 
@@ -374,7 +377,11 @@ def default_overrules_parts(call: Call, record: ObjectRecord) -> ObjectRecord:
     default = call.bucket.default
     if upload is None or key_of(record) is None or record.envelope is None or default is None:
         return record
-    return replace(record, envelope=relocked(call, record.envelope, default)) if MODE in dict(upload.said) else record
+    return (
+        replace(record, envelope=relocked(call, record.envelope, default))
+        if _MODE_SAID in dict(upload.said)
+        else record
+    )
 
 
 def completion_keeps_key(call: Call, record: ObjectRecord) -> ObjectRecord:

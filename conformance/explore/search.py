@@ -7,6 +7,7 @@ files or the command line.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import time
@@ -92,7 +93,10 @@ def sequences() -> Source:
 
 
 def shorter(calls: Sequence[model.Call]) -> Iterator[tuple[model.Call, ...]]:
-    """The sequence without a part of it, large parts first; without any two calls; with one call made plainer."""
+    """The sequence without a part of it, large parts first, or with calls made plainer.
+
+    Two calls can be one: a plain upload and an encrypted one elsewhere are an encrypted one there.
+    """
     calls = tuple(calls)
     size = len(calls) // 2
     while size:
@@ -100,6 +104,10 @@ def shorter(calls: Sequence[model.Call]) -> Iterator[tuple[model.Call, ...]]:
         size //= 2
     for one, other in itertools.combinations(range(len(calls)), 2):
         yield (*calls[:one], *calls[one + 1 : other], *calls[other + 1 :])
+    for number, call in enumerate(calls):
+        if isinstance(call, model.Put) and not call.mode:
+            changed = (*calls[:number], dataclasses.replace(call, mode=True), *calls[number + 1 :])
+            yield from ((*changed[:other], *changed[other + 1 :]) for other in range(len(calls)) if other != number)
     for number, call in enumerate(calls):
         yield from ((*calls[:number], plain, *calls[number + 1 :]) for plain in model.plainer(call))
 
@@ -272,12 +280,19 @@ class _Turn:
     def _confirmed(self, cause: str, drawn: Any) -> Different | None:  # noqa: ANN401 - what the source draws
         """The simplest draw, played and judged once more: only that is reported."""
         while self.source.simpler is not None:
-            simpler = next((draw for draw in self.source.simpler(drawn) if self.cause(draw) == cause), None)
+            tried = ((draw, self.cause(draw)) for draw in self.source.simpler(drawn))
+            simpler = next(((draw, why) for draw, why in tried if why is not None and self._alike(why, cause)), None)
             if simpler is None:
                 break
-            drawn = simpler
+            drawn, cause = simpler
         case = self.source.case_of(drawn)
         if case is None:
             return None
         result = self._played(case)
         return Different(cause, self.source.name, case, result, stable=cause_of(result) == cause, drawn=drawn)
+
+    def _alike(self, cause: str, other: str) -> bool:
+        """Whether it is the same difference, be it that another call shows it first."""
+        if cause == other:
+            return True
+        return cause.partition(": ")[2] == other.partition(": ")[2] and cause not in self.search.found
