@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--cases", type=Path, metavar="FILE.yaml", help="play this case file instead of the library's cases"
     )
+    run.add_argument("--watch", action="store_true", help="play again whenever a case file changes, until Ctrl-C")
     run.add_argument("--out", type=Path, metavar="DIR", help="folder for results.jsonl, report.html, junit.xml")
     _add_report_options(run)
     _add_format(run)
@@ -210,7 +211,7 @@ def _add_evidence_commands(commands: argparse._SubParsersAction[argparse.Argumen
     compare.add_argument("--out", type=Path, metavar="FILE", help="write it there instead of printing it")
     compare.set_defaults(command=_compare)
     rejudge = commands.add_parser("rejudge", help="judge recorded evidence again, without network")
-    rejudge.add_argument("results", type=Path, metavar="RESULTS.jsonl")
+    rejudge.add_argument("results", type=Path, metavar="RESULTS.jsonl", help="results, or a recording (HAR)")
     rejudge.add_argument("--profile", metavar="NAME", help="judge by this profile (default: the recorded one)")
     rejudge.add_argument("--cases", type=Path, metavar="DIR|FILE", help="judge with this case library or file")
     rejudge.add_argument("--out", type=Path, metavar="FILE.jsonl", help="write the results with the new verdicts")
@@ -233,7 +234,12 @@ def _add_evidence_commands(commands: argparse._SubParsersAction[argparse.Argumen
 
 def _rejudge(options: argparse.Namespace) -> int:
     from conformance.attest import run_rejudge
+    from conformance.recordings import is_recording
 
+    if is_recording(options.results):
+        if options.profile or options.cases or options.out:
+            raise UsageError("a recording is judged by the passive rules; --profile, --cases and --out are of results")
+        return exploring.run_recording(options.results)
     return run_rejudge(options.results, profile=options.profile, cases=options.cases, out=options.out, say=print)
 
 
@@ -250,27 +256,45 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from conformance.casefile import LIBRARY_ROOT
+    from conformance.watching import whenever_changed
+
+    if options.jobs is not None and options.jobs < 1:
+        raise UsageError(f"--jobs {options.jobs}: at least one case plays at a time")
+    library = _library(options)
+    with _target(options) as target:
+        if not options.watch:
+            return _run_once(options, library, target)
+        place = options.cases or LIBRARY_ROOT
+        return whenever_changed(place, lambda: _run_once(options, _library(options), target), _say)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _library(options: argparse.Namespace) -> Library:
+    return load_library() if options.cases is None else with_cases_of(load_library(), options.cases)
+
+
+def _run_once(options: argparse.Namespace, library: Library, target: Target) -> int:
     from conformance.campaign import Campaign
     from conformance.journal import Journal
     from conformance.transport import open_transport
     from conformance.world import World
 
-    library = load_library() if options.cases is None else with_cases_of(load_library(), options.cases)
-    if options.jobs is not None and options.jobs < 1:
-        raise UsageError(f"--jobs {options.jobs}: at least one case plays at a time")
-    with _target(options) as target:
-        plan = _plan(library, options.profile or target.profile, options.select)
-        out = _out_folder(options.out)
-        world = World.from_seed(options.seed)
-        journal = Journal(out / "journal.jsonl", target.endpoint)
-        transport = open_transport(target)
-        try:
-            campaign = Campaign(plan, library, target, world, journal, transport=transport)
-            print(f"{target.name}: {len(plan.cases)} cases, profile {plan.profile.name}, seed {world.seed}", flush=True)
-            code = _play(campaign, library, options, out)
-        finally:
-            transport.close()
-            journal.close()
+    plan = _plan(library, options.profile or target.profile, options.select)
+    out = _out_folder(options.out)
+    world = World.from_seed(options.seed)
+    journal = Journal(out / "journal.jsonl", target.endpoint)
+    transport = open_transport(target)
+    try:
+        campaign = Campaign(plan, library, target, world, journal, transport=transport)
+        print(f"{target.name}: {len(plan.cases)} cases, profile {plan.profile.name}, seed {world.seed}", flush=True)
+        code = _play(campaign, library, options, out)
+    finally:
+        transport.close()
+        journal.close()
     _render(out / "results.jsonl", out, options)
     _write_formats(out / "results.jsonl", out, options.format)
     print(f"report: {out / 'report.html'}")

@@ -13,7 +13,18 @@ SEES_SEVERAL = {
 FLOORS = {
     "conformance": [
         {"__init__", "vocabulary"},
-        {"signing", "placeholders", "bodies", "requirements", "verdict", "world", "journal", "cache", "strictyaml"},
+        {
+            "signing",
+            "placeholders",
+            "bodies",
+            "requirements",
+            "verdict",
+            "world",
+            "journal",
+            "cache",
+            "strictyaml",
+            "watching",
+        },
         {"judge", "target", "wire", "recording", "casefile"},
         {"proofs"},
         {"explain", "play", "transport", "results", "bundled", "vectors", "source", "sign", "passive", "annotate"},

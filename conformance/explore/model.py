@@ -439,12 +439,15 @@ def apply(call: Call, model: Model) -> None:
 
 
 def sensible(model: Model) -> tuple[type[Call], ...]:
-    """The kinds of call that can make sense after the calls so far; uploads, which everything hangs on, twice."""
+    """The kinds of call that can make sense after the calls so far, those that much hangs on twice.
+
+    Under a policy little is allowed, so it shall not last long.
+    """
     kinds: list[type[Call]] = [Put, Put, SetDefault]
     kinds += [Copy, Delete, Read] if model.objects else []
     kinds += [DropDefault] if model.has_default else []
-    kinds += [DropPolicy] if model.policy else [SetPolicy]
-    kinds += [Initiate] if model.upload is None else [] if model.policy else [Complete]
+    kinds += [DropPolicy, DropPolicy] if model.policy else [SetPolicy]
+    kinds += [Initiate] if model.upload is None else [] if model.policy else [Complete, Complete]
     return tuple(kinds)
 
 

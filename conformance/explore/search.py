@@ -38,23 +38,31 @@ _COUNTED = frozenset({"fail", "warn"})
 _UNPLAYED = frozenset({"not_run", "setup_failed", "blocked", "harness_error", "not_applicable"})
 
 _slots = st.integers(0, 1)
-_keys = st.sampled_from([None, "custom", "second", "default"])
 _sizes = st.sampled_from(_SIZES)
 _ways = st.sampled_from(["header", "url", "query", "form"])
 _readers = st.sampled_from(["owner", "owner", "other_account", "anonymous"])
 _firsts = st.sampled_from([None, 0, 1, 5000])
-_CALLS: dict[type[model.Call], st.SearchStrategy[model.Call]] = {
-    model.Put: st.builds(model.Put, _slots, st.booleans(), _keys, _ways, _sizes),
-    model.SetDefault: st.builds(model.SetDefault, _keys),
-    model.Copy: st.builds(model.Copy, _slots, _slots, _keys),
-    model.Initiate: st.builds(model.Initiate, _slots, st.booleans(), _keys, _sizes),
-    model.Complete: st.builds(model.Complete),
-    model.DropDefault: st.builds(model.DropDefault),
-    model.SetPolicy: st.builds(model.SetPolicy),
-    model.DropPolicy: st.builds(model.DropPolicy),
-    model.Delete: st.builds(model.Delete, _slots),
-    model.Read: st.builds(model.Read, _slots, _readers, _firsts),
-}
+
+
+def _calls(*named: model.KeyName) -> dict[type[model.Call], st.SearchStrategy[model.Call]]:
+    """A strategy for each kind of call, where these keys can be named."""
+    keys = st.sampled_from([None, *named])
+    return {
+        model.Put: st.builds(model.Put, _slots, st.booleans(), keys, _ways, _sizes),
+        model.SetDefault: st.builds(model.SetDefault, keys),
+        model.Copy: st.builds(model.Copy, _slots, _slots, keys),
+        model.Initiate: st.builds(model.Initiate, _slots, st.booleans(), keys, _sizes),
+        model.Complete: st.builds(model.Complete),
+        model.DropDefault: st.builds(model.DropDefault),
+        model.SetPolicy: st.builds(model.SetPolicy),
+        model.DropPolicy: st.builds(model.DropPolicy),
+        model.Delete: st.builds(model.Delete, _slots),
+        model.Read: st.builds(model.Read, _slots, _readers, _firsts),
+    }
+
+
+_CALLS = {False: _calls("custom", "second"), True: _calls("custom", "second", "default")}
+"""By whether an answer has named the default key, which nobody can name before."""
 _lengths = st.integers(1, LONGEST)
 _kinds = functools.cache(st.sampled_from)
 """One strategy for each set of calls that make sense somewhere: making one costs more than drawing from it."""
@@ -65,7 +73,7 @@ def _sequences(draw: st.DrawFn) -> tuple[model.Call, ...]:
     """Calls each of which makes sense after the ones before it, as far as its kind can tell."""
     so_far, calls = model.Model(), []
     for _ in range(draw(_lengths)):
-        call = draw(_CALLS[draw(_kinds(model.sensible(so_far)))])
+        call = draw(_CALLS[so_far.default_seen][draw(_kinds(model.sensible(so_far)))])
         model.apply(call, so_far)
         calls.append(call)
     return tuple(calls)
