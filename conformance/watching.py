@@ -55,12 +55,14 @@ def _changes(place: Path, seen: Stamps, sleep: Callable[[float], None]) -> Itera
         yield tuple(sorted(changed))
 
 
-def whenever_changed(place: Path, replay: Callable[[], int], say: Callable[[str], None]) -> int:
+def whenever_changed(
+    place: Path, replay: Callable[[], int], say: Callable[[str], None], sleep: Callable[[float], None] = time.sleep
+) -> int:
     """Do it now and after every change until interrupted; the last exit code.
 
     Mistakes in the files are said and waited out.
     """
-    watched = changes(place)
+    watched = changes(place, sleep)
     code = _once(replay, say)
     try:
         while code != INTERRUPTED:

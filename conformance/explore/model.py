@@ -127,6 +127,13 @@ def plainer(call: Call) -> Iterator[Call]:
             return
 
 
+def bolder(call: Call) -> Iterator[Call]:
+    """The same upload asking for encryption itself, under one key or another; for what may save another call."""
+    if isinstance(call, (Put, Initiate)):
+        keys: tuple[KeyName | None, ...] = (None, "custom", "second")
+        yield from (asked for key in keys if (asked := replace(call, mode=True, key=key)) != call)
+
+
 def _less(call: Call, **least: Any) -> Iterator[Call]:  # noqa: ANN401 - fields of the call
     return (replace(call, **{name: value}) for name, value in least.items() if getattr(call, name) != value)
 

@@ -7,7 +7,6 @@ files or the command line.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 import time
@@ -103,7 +102,7 @@ def sequences() -> Source:
 def shorter(calls: Sequence[model.Call]) -> Iterator[tuple[model.Call, ...]]:
     """The sequence without a part of it, large parts first, or with calls made plainer.
 
-    Two calls can be one: a plain upload and an encrypted one elsewhere are an encrypted one there.
+    Two calls can be one: a default and an upload that inherits it are an upload that names its key.
     """
     calls = tuple(calls)
     size = len(calls) // 2
@@ -113,8 +112,8 @@ def shorter(calls: Sequence[model.Call]) -> Iterator[tuple[model.Call, ...]]:
     for one, other in itertools.combinations(range(len(calls)), 2):
         yield (*calls[:one], *calls[one + 1 : other], *calls[other + 1 :])
     for number, call in enumerate(calls):
-        if isinstance(call, model.Put) and not call.mode:
-            changed = (*calls[:number], dataclasses.replace(call, mode=True), *calls[number + 1 :])
+        for bolder in model.bolder(call):
+            changed = (*calls[:number], bolder, *calls[number + 1 :])
             yield from ((*changed[:other], *changed[other + 1 :]) for other in range(len(calls)) if other != number)
     for number, call in enumerate(calls):
         yield from ((*calls[:number], plain, *calls[number + 1 :]) for plain in model.plainer(call))
@@ -300,7 +299,12 @@ class _Turn:
         return Different(cause, self.source.name, case, result, stable=cause_of(result) == cause, drawn=drawn)
 
     def _alike(self, cause: str, other: str) -> bool:
-        """Whether it is the same difference, be it that another call shows it first."""
+        """Whether it is the same difference, be it that another call or another expectation shows it first."""
         if cause == other:
             return True
-        return cause.partition(": ")[2] == other.partition(": ")[2] and cause not in self.search.found
+        return _subject(cause) == _subject(other) and cause not in self.search.found
+
+
+def _subject(cause: str) -> str:
+    """What a cause is about, without the operation and the word of ``cause_of``."""
+    return cause.partition(": ")[2].partition(" ")[2]
