@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 CHUNK = 200
 """Examples drawn from one seed before the next is taken."""
-LONGEST = 12
+LONGEST = 16
 _SIZES = (0, 1, 17, 5242, 70_000)
 _COUNTED = frozenset({"fail", "warn"})
 _UNPLAYED = frozenset({"not_run", "setup_failed", "blocked", "harness_error", "not_applicable"})
@@ -62,7 +62,7 @@ def _calls(*named: model.KeyName) -> dict[type[model.Call], st.SearchStrategy[mo
 
 _CALLS = {False: _calls("custom", "second"), True: _calls("custom", "second", "default")}
 """By whether an answer has named the default key, which nobody can name before."""
-_lengths = st.integers(1, LONGEST)
+_lengths = st.integers(LONGEST // 2, LONGEST)
 _kinds = functools.cache(st.sampled_from)
 """One strategy for each set of calls that make sense somewhere: making one costs more than drawing from it."""
 
