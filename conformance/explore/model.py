@@ -118,6 +118,7 @@ def plainer(call: Call) -> Iterator[Call]:
             yield Put(call.target, mode=True, key=call.key, via="header", size=0)
             yield from _less(call, key=None)
         case Initiate():
+            yield Put(call.slot, mode=call.mode, key=call.key, via="header", size=call.size)
             yield from _less(call, size=0, key=None, mode=False)
         case SetDefault():
             yield from _less(call, key=None)
@@ -128,10 +129,12 @@ def plainer(call: Call) -> Iterator[Call]:
 
 
 def bolder(call: Call) -> Iterator[Call]:
-    """The same upload asking for encryption itself, under one key or another; for what may save another call."""
+    """The same call naming a key of its own, or asking for encryption itself; for what that may save another call."""
+    keys: tuple[KeyName | None, ...] = (None, "custom", "second")
     if isinstance(call, (Put, Initiate)):
-        keys: tuple[KeyName | None, ...] = (None, "custom", "second")
         yield from (asked for key in keys if (asked := replace(call, mode=True, key=key)) != call)
+    if isinstance(call, SetDefault):
+        yield from (SetDefault(key) for key in keys if key != call.key)
 
 
 def _less(call: Call, **least: Any) -> Iterator[Call]:  # noqa: ANN401 - fields of the call
