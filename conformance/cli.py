@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--cases", type=Path, metavar="FILE.yaml", help="play this case file instead of the library's cases"
     )
+    run.add_argument("--watch", action="store_true", help="play again whenever a case file changes, until Ctrl-C")
     run.add_argument("--out", type=Path, metavar="DIR", help="folder for results.jsonl, report.html, junit.xml")
     _add_report_options(run)
     _add_format(run)
@@ -249,7 +250,7 @@ def _add_evidence_commands(commands: argparse._SubParsersAction[argparse.Argumen
     compare.add_argument("--out", type=Path, metavar="FILE", help="write it there instead of printing it")
     compare.set_defaults(command=_compare)
     rejudge = commands.add_parser("rejudge", help="judge recorded evidence again, without network")
-    rejudge.add_argument("results", type=Path, metavar="RESULTS.jsonl")
+    rejudge.add_argument("results", type=Path, metavar="RESULTS.jsonl", help="results, or a recording (HAR)")
     rejudge.add_argument("--profile", metavar="NAME", help="judge by this profile (default: the recorded one)")
     rejudge.add_argument("--cases", type=Path, metavar="DIR|FILE", help="judge with this case library or file")
     rejudge.add_argument("--out", type=Path, metavar="FILE.jsonl", help="write the results with the new verdicts")
@@ -272,7 +273,12 @@ def _add_evidence_commands(commands: argparse._SubParsersAction[argparse.Argumen
 
 def _rejudge(options: argparse.Namespace) -> int:
     from conformance.attest import run_rejudge
+    from conformance.recordings import is_recording
 
+    if is_recording(options.results):
+        if options.profile or options.cases or options.out:
+            raise UsageError("a recording is judged by the passive rules; --profile, --cases and --out are of results")
+        return exploring.run_recording(options.results)
     return run_rejudge(options.results, profile=options.profile, cases=options.cases, out=options.out, say=print)
 
 
@@ -309,31 +315,50 @@ def _add_baseline(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from conformance import gate
+    from conformance.casefile import LIBRARY_ROOT
+    from conformance.watching import whenever_changed
+
+    _check_run(options)
+    known = gate.Known.asked_for(options)
+    library = _library(options)
+    with _target(options) as target:
+        if not options.watch:
+            return _run_once(options, library, target, known)
+        place = options.cases or LIBRARY_ROOT
+        return whenever_changed(place, lambda: _run_once(options, _library(options), target, known), _say)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _library(options: argparse.Namespace) -> Library:
+    return load_library() if options.cases is None else with_cases_of(load_library(), options.cases)
+
+
+def _run_once(options: argparse.Namespace, library: Library, target: Target, known: Known | None) -> int:
+    from conformance import gate
     from conformance.campaign import Campaign
     from conformance.journal import Journal
     from conformance.transport import open_transport
     from conformance.world import World
 
-    library = load_library() if options.cases is None else with_cases_of(load_library(), options.cases)
-    _check_run(options)
-    known = gate.Known.asked_for(options)
-    with _target(options) as target:
-        plan, resumed = _plan(library, target, options), None
-        out = _out_folder(options.out or (options.resume and options.resume.parent))
-        if options.resume is not None:
-            resumed = _resume(options, library, target, plan)
-            plan = resumed.rest()
-        world = World.from_seed(options.seed)
-        journal = Journal(out / "journal.jsonl", target.endpoint)
-        transport = open_transport(target, options.budget)
-        try:
-            campaign = Campaign(plan, library, target, world, journal, transport=transport, budget_s=options.budget)
-            print(f"{target.name}: {len(plan.cases)} cases, profile {plan.profile.name}, seed {world.seed}", flush=True)
-            examine = tuple if options.no_doctor else partial(gate.examine, target, world, journal, transport)
-            code = _play(campaign, library, options, out, known=known, examine=examine, resumed=resumed)
-        finally:
-            transport.close()
-            journal.close()
+    plan, resumed = _plan(library, target, options), None
+    out = _out_folder(options.out or (options.resume and options.resume.parent))
+    if options.resume is not None:
+        resumed = _resume(options, library, target, plan)
+        plan = resumed.rest()
+    world = World.from_seed(options.seed)
+    journal = Journal(out / "journal.jsonl", target.endpoint)
+    transport = open_transport(target, options.budget)
+    try:
+        campaign = Campaign(plan, library, target, world, journal, transport=transport, budget_s=options.budget)
+        print(f"{target.name}: {len(plan.cases)} cases, profile {plan.profile.name}, seed {world.seed}", flush=True)
+        examine = tuple if options.no_doctor else partial(gate.examine, target, world, journal, transport)
+        code = _play(campaign, library, options, out, known=known, examine=examine, resumed=resumed)
+    finally:
+        transport.close()
+        journal.close()
     _render(out / "results.jsonl", out, options)
     _write_formats(out / "results.jsonl", out, options.format)
     print(f"report: {out / 'report.html'}")

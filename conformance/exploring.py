@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from conformance.casefile import Library
     from conformance.differential import Group, Names
     from conformance.explore.search import Source
+    from conformance.passive import Side
     from conformance.probe import Probe, ProbeSession
     from conformance.transport import Transport
     from conformance.vocabulary import Case, CaseResult, Target
@@ -451,12 +452,17 @@ def _typed(session: ProbeSession) -> Iterator[str]:
 
 def run_client(options: argparse.Namespace) -> int:
     """Judge a recording by the passive rules; 1 if a must is broken, 3 if there was nothing to judge."""
+    side = None if options.side == "both" else options.side
+    return run_recording(options.recording, side=side, host=options.host, as_json=options.json)
+
+
+def run_recording(recording: Path, *, side: Side | None = None, host: str | None = None, as_json: bool = False) -> int:
+    """Judge somebody's traffic by the passive rules of one side, or of both; exit codes as of ``client``."""
     from conformance.heard import hear
     from conformance.passive import load_rules
     from conformance.recordings import read_recording
 
     library = load_library()
-    side = None if options.side == "both" else options.side
-    heard = hear(load_rules(library), library.shapes, read_recording(options.recording, options.host), side)
-    print(json.dumps(heard.document(), indent=1) if options.json else "\n".join(heard.lines()))
+    heard = hear(load_rules(library), library.shapes, read_recording(recording, host), side)
+    print(json.dumps(heard.document(), indent=1) if as_json else "\n".join(heard.lines()))
     return heard.exit_code()

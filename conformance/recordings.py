@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,10 @@ from conformance.vocabulary import CaseError, Response
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+_LOOKED_AT = 1 << 20
+_HAR = re.compile(r'\s*\{\s*"log"\s*:')
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,20 @@ def read_recording(path: Path, endpoint: str | None = None) -> Iterator[Recorded
                 yield Recorded(f"{number}: {method} {url.path}", _traffic(entry, method, kind, url.query))
         except (KeyError, TypeError, ValueError) as error:
             raise CaseError(f"{path}: entry {number} is not a HAR entry: {error!r}; record it again") from error
+
+
+def is_recording(path: Path) -> bool:
+    """Whether a file looks like HAR or lines of HAR entries; a results file, or none at all, does not."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            first = file.read(_LOOKED_AT)
+    except (OSError, UnicodeDecodeError):
+        return False
+    try:
+        entry = json.loads(first.partition("\n")[0])
+    except ValueError:
+        return path.suffix.lower() == ".har" or bool(_HAR.match(first))
+    return isinstance(entry, dict) and ("log" in entry or "startedDateTime" in entry)
 
 
 def _entries(path: Path) -> Iterator[dict[str, Any]]:

@@ -115,6 +115,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--access-log", metavar="FILE", help="append a line of JSON for each request (-: to stdout)")
     parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="append each exchange as a HAR entry; obs-conformance client reads it",
+    )
+    parser.add_argument(
         "--grace",
         type=float,
         default=5.0,
@@ -219,7 +225,8 @@ async def _serve(options: argparse.Namespace) -> None:
         tls, ca_bundle = _tls(options, folder, hosts)
         log = _access_log(options, service, stack)
         asyncio.get_running_loop().set_exception_handler(_report_of_loop)
-        listening = _Listening(options, service, made, log=log, tls=tls, ca_bundle=ca_bundle)
+        responder = service if options.record is None else _recorder(options.record, service, stack)
+        listening = _Listening(options, service, made, responder=responder, log=log, tls=tls, ca_bundle=ca_bundle)
         try:
             await listening.begin()
             stop = _stop_event(listening.hurry, with_parent=options.exit_with_parent)
@@ -240,6 +247,7 @@ class _Listening:
         service: Service,
         made: Provision,
         *,
+        responder: Responder,
         log: AccessLog | None,
         tls: ssl.SSLContext | None,
         ca_bundle: str,
@@ -247,6 +255,7 @@ class _Listening:
         self._options = options
         self._service = service
         self._made = made
+        self._responder = responder
         self._log = log
         self._tls = tls
         self._ca_bundle = ca_bundle
@@ -256,7 +265,7 @@ class _Listening:
     async def begin(self) -> None:
         """Listen, and write the files that say where."""
         options = self._options
-        self.endpoint = await self._listen(self._service, options.port)
+        self.endpoint = await self._listen(self._responder, options.port)
         if options.target_file is not None:
             text = target_file(self._service.world, self._made, self.endpoint, ca_bundle=self._ca_bundle)
             write_private(options.target_file, text)
@@ -346,18 +355,31 @@ def _access_log(options: argparse.Namespace, service: Service, stack: ExitStack)
     if options.access_log == "-":
         descriptor = sys.stdout.fileno()
     else:
-        try:
-            descriptor = os.open(options.access_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        except OSError as error:
-            raise StartError(f"The access log {options.access_log} cannot be written: {error.strerror}.") from error
-        stack.callback(os.close, descriptor)
-    log = AccessLog(_line_writer(descriptor, options.access_log), time.time)
+        descriptor = _appending(options.access_log, "access log", stack)
+    log = AccessLog(_line_writer(descriptor, f"access log {options.access_log}"), time.time)
     service.watch(log.watching)
     return log
 
 
+def _recorder(path: Path, service: Service, stack: ExitStack) -> Responder:
+    from reference_server.recorder import Recorder
+
+    descriptor = _appending(path, "recording", stack)
+    return Recorder(service, _line_writer(descriptor, f"recording {path}"), time.time)
+
+
+def _appending(path: str | Path, what: str, stack: ExitStack) -> int:
+    """A descriptor of a file that only its owner reads, to append to while the stack stands."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError as error:
+        raise StartError(f"The {what} {path} cannot be written: {error.strerror}.") from error
+    stack.callback(os.close, descriptor)
+    return descriptor
+
+
 def _line_writer(descriptor: int, name: str) -> Callable[[str], None]:
-    """Writes each line at once; a log that cannot be written is complained of once and holds up nobody."""
+    """Writes each line at once; a file that cannot be written is complained of once and holds up nobody."""
     complained = False
 
     def write(line: str) -> None:
@@ -366,7 +388,7 @@ def _line_writer(descriptor: int, name: str) -> Callable[[str], None]:
             os.write(descriptor, line.encode())
         except OSError as error:
             if not complained:
-                print(f"obs-reference-server: the access log {name} cannot be written: {error}", file=sys.stderr)
+                print(f"obs-reference-server: the {name} cannot be written: {error}", file=sys.stderr)
             complained = True
 
     return write

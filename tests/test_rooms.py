@@ -15,7 +15,7 @@ FLOORS = {
     "conformance": [
         {"__init__", "vocabulary"},
         {"signing", "placeholders", "bodies", "requirements", "verdict", "world", "journal", "cache", "strictyaml"},
-        {"baseline", "patience", "forging", "annotations", "progress", "readback"},
+        {"baseline", "patience", "forging", "annotations", "progress", "readback", "watching"},
         {"judge", "target", "wire", "recording", "casefile", "baseline_file"},
         {"proofs"},
         {"explain", "play", "transport", "results", "bundled", "vectors", "source", "sign", "passive", "annotate"},

@@ -9,7 +9,7 @@ itself a sequence. Where the documents leave an outcome open, no call asks. Does
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from conformance.vocabulary import BodySpec, BytesDue, Case, Check, FormSpec, RequestTemplate, Step
 
@@ -22,7 +22,6 @@ MODE = "x-obs-server-side-encryption"
 KEY_ID = "x-obs-server-side-encryption-kms-key-id"
 KeyName = Literal["default", "custom", "second"]
 Via = Literal["header", "url", "query", "form"]
-_SLOTS = 3
 
 _POLICY = (
     '{"Statement": [{"Sid": "DenyUnEncryptedObjectUploads", "Effect": "Deny", "Principal": "*", "Action": "PutObject", '
@@ -108,6 +107,38 @@ class Read:
 
 
 Call = Put | Copy | Initiate | Complete | SetDefault | DropDefault | SetPolicy | DropPolicy | Delete | Read
+
+
+def plainer(call: Call) -> Iterator[Call]:
+    """Calls that do less than this one and may differ in the same way."""
+    match call:
+        case Put():
+            yield from _less(call, size=0, via="header", key=None, mode=False)
+        case Copy():
+            yield Put(call.target, mode=True, key=call.key, via="header", size=0)
+            yield from _less(call, key=None)
+        case Initiate():
+            yield Put(call.slot, mode=call.mode, key=call.key, via="header", size=call.size)
+            yield from _less(call, size=0, key=None, mode=False)
+        case SetDefault():
+            yield from _less(call, key=None)
+        case Read():
+            yield from _less(call, identity="owner", first=None)
+        case _:
+            return
+
+
+def bolder(call: Call) -> Iterator[Call]:
+    """The same call naming a key of its own, or asking for encryption itself; for what that may save another call."""
+    keys: tuple[KeyName | None, ...] = (None, "custom", "second")
+    if isinstance(call, (Put, Initiate)):
+        yield from (asked for key in keys if (asked := replace(call, mode=True, key=key)) != call)
+    if isinstance(call, SetDefault):
+        yield from (SetDefault(key) for key in keys if key != call.key)
+
+
+def _less(call: Call, **least: Any) -> Iterator[Call]:  # noqa: ANN401 - fields of the call
+    return (replace(call, **{name: value}) for name, value in least.items() if getattr(call, name) != value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,11 +443,29 @@ _CALLS = {
 }
 
 
+def apply(call: Call, model: Model) -> None:
+    """What a call changes and asks; nothing if it makes no sense."""
+    _CALLS[type(call)](call, model)  # type: ignore[operator]  # the table pairs each call with its function
+
+
+def sensible(model: Model) -> tuple[type[Call], ...]:
+    """The kinds of call that can make sense after the calls so far, those that much hangs on twice.
+
+    Under a policy little is allowed, so it shall not last long.
+    """
+    kinds: list[type[Call]] = [Put, Put, SetDefault]
+    kinds += [Copy, Delete, Read] if model.objects else []
+    kinds += [DropDefault] if model.has_default else []
+    kinds += [DropPolicy, DropPolicy] if model.policy else [SetPolicy]
+    kinds += [Initiate] if model.upload is None else [] if model.policy else [Complete, Complete]
+    return tuple(kinds)
+
+
 def case_of(calls: Sequence[Call], *, id_: str = "EXPLORE-001") -> Case | None:
     """The case a sequence of calls is, judged by the model; None if no call of it makes sense."""
     model = Model()
     for call in calls:
-        _CALLS[type(call)](call, model)  # type: ignore[operator]  # the table pairs each call with its function
+        apply(call, model)
     model.verify_all()
     if not model.steps:
         return None

@@ -1,7 +1,8 @@
 """Drawing sequences of calls, and narrowing what differs to the shortest that still does.
 
-Hypothesis draws and shrinks; the model says what is due; whoever plays a case is handed in. A difference counts once
-for its cause and only after it was played and judged again. Does not know transports, files or the command line.
+Hypothesis draws, and narrows what has no order of its own; the model says what is due; whoever plays a case is handed
+in. A difference counts once for its cause and only after it was played and judged again. Does not know transports,
+files or the command line.
 """
 
 from __future__ import annotations
@@ -30,51 +31,92 @@ if TYPE_CHECKING:
 
 CHUNK = 200
 """Examples drawn from one seed before the next is taken."""
-LONGEST = 12
+LONGEST = 16
 _SIZES = (0, 1, 17, 5242, 70_000)
 _COUNTED = frozenset({"fail", "warn"})
 _UNPLAYED = frozenset({"not_run", "setup_failed", "blocked", "harness_error", "not_applicable"})
 
-_slots = st.integers(0, 2)
-_keys = st.sampled_from([None, "custom", "second", "default"])
+_slots = st.integers(0, 1)
 _sizes = st.sampled_from(_SIZES)
-_CALLS = st.one_of(
-    st.builds(model.Put, _slots, st.booleans(), _keys, st.sampled_from(["header", "url", "query", "form"]), _sizes),
-    st.builds(model.SetDefault, _keys),
-    st.builds(model.Copy, _slots, _slots, _keys),
-    st.builds(model.Initiate, _slots, st.booleans(), _keys, _sizes),
-    st.builds(model.Complete),
-    st.builds(model.DropDefault),
-    st.builds(model.SetPolicy),
-    st.builds(model.DropPolicy),
-    st.builds(model.Delete, _slots),
-    st.builds(
-        model.Read,
-        _slots,
-        st.sampled_from(["owner", "other_account", "anonymous"]),
-        st.sampled_from([None, 0, 1, 5000]),
-    ),
-)
-SEQUENCES = st.lists(_CALLS, min_size=1, max_size=LONGEST)
+_ways = st.sampled_from(["header", "url", "query", "form"])
+_readers = st.sampled_from(["owner", "owner", "other_account", "anonymous"])
+_firsts = st.sampled_from([None, 0, 1, 5000])
+
+
+def _calls(*named: model.KeyName) -> dict[type[model.Call], st.SearchStrategy[model.Call]]:
+    """A strategy for each kind of call, where these keys can be named."""
+    keys = st.sampled_from([None, *named])
+    return {
+        model.Put: st.builds(model.Put, _slots, st.booleans(), keys, _ways, _sizes),
+        model.SetDefault: st.builds(model.SetDefault, keys),
+        model.Copy: st.builds(model.Copy, _slots, _slots, keys),
+        model.Initiate: st.builds(model.Initiate, _slots, st.booleans(), keys, _sizes),
+        model.Complete: st.builds(model.Complete),
+        model.DropDefault: st.builds(model.DropDefault),
+        model.SetPolicy: st.builds(model.SetPolicy),
+        model.DropPolicy: st.builds(model.DropPolicy),
+        model.Delete: st.builds(model.Delete, _slots),
+        model.Read: st.builds(model.Read, _slots, _readers, _firsts),
+    }
+
+
+_CALLS = {False: _calls("custom", "second"), True: _calls("custom", "second", "default")}
+"""By whether an answer has named the default key, which nobody can name before."""
+_lengths = st.integers(LONGEST // 2, LONGEST)
+_kinds = functools.cache(st.sampled_from)
+"""One strategy for each set of calls that make sense somewhere: making one costs more than drawing from it."""
+
+
+@st.composite
+def _sequences(draw: st.DrawFn) -> tuple[model.Call, ...]:
+    """Calls each of which makes sense after the ones before it, as far as its kind can tell."""
+    so_far, calls = model.Model(), []
+    for _ in range(draw(_lengths)):
+        call = draw(_CALLS[so_far.default_seen][draw(_kinds(model.sensible(so_far)))])
+        model.apply(call, so_far)
+        calls.append(call)
+    return tuple(calls)
+
+
+SEQUENCES = _sequences()
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Something to draw from: a strategy, the case that a draw is, and the draws that are simpler by one thing."""
+    """Something to draw from: a strategy, the case that a draw is, and how a draw is made simpler.
+
+    ``simpler`` gives draws that are simpler than one, the much simpler ones first; None leaves that to Hypothesis.
+    """
 
     name: str
     strategy: st.SearchStrategy[Any]
     case_of: Callable[[Any], Case | None]
-    simpler: Callable[[Any], Iterator[Any]] = lambda _: iter(())
+    simpler: Callable[[Any], Iterator[Any]] | None = None
 
 
 def sequences() -> Source:
     """Sequences of calls, judged by the model."""
+    return Source("sequences", SEQUENCES, model.case_of, shorter)
 
-    def without_one(calls: tuple[model.Call, ...]) -> Iterator[tuple[model.Call, ...]]:
-        return ((*calls[:number], *calls[number + 1 :]) for number in range(len(calls)))
 
-    return Source("sequences", SEQUENCES, model.case_of, without_one)
+def shorter(calls: Sequence[model.Call]) -> Iterator[tuple[model.Call, ...]]:
+    """The sequence without a part of it, large parts first, or with calls made plainer.
+
+    Two calls can be one: a default and an upload that inherits it are an upload that names its key.
+    """
+    calls = tuple(calls)
+    size = len(calls) // 2
+    while size:
+        yield from ((*calls[:start], *calls[start + size :]) for start in range(0, len(calls), size))
+        size //= 2
+    for one, other in itertools.combinations(range(len(calls)), 2):
+        yield (*calls[:one], *calls[one + 1 : other], *calls[other + 1 :])
+    for number, call in enumerate(calls):
+        for bolder in model.bolder(call):
+            changed = (*calls[:number], bolder, *calls[number + 1 :])
+            yield from ((*changed[:other], *changed[other + 1 :]) for other in range(len(calls)) if other != number)
+    for number, call in enumerate(calls):
+        yield from ((*calls[:number], plain, *calls[number + 1 :]) for plain in model.plainer(call))
 
 
 def of_property(property_: properties.Property) -> Source:
@@ -86,7 +128,7 @@ def of_property(property_: properties.Property) -> Source:
 class Different:
     """A difference with its cause, in the shortest form known, played and judged once more.
 
-    ``stable`` tells whether it differed in the same way then.
+    ``stable`` tells whether it differed in the same way then; ``drawn`` is what the case was made of.
     """
 
     cause: str
@@ -94,6 +136,7 @@ class Different:
     case: Case
     result: CaseResult
     stable: bool
+    drawn: Any
 
 
 @dataclass(slots=True)
@@ -221,7 +264,7 @@ class _Turn:
             max_examples=CHUNK,
             deadline=None,
             database=self.database,
-            phases=(Phase.reuse, Phase.generate, Phase.shrink),
+            phases=(Phase.reuse, Phase.generate, *((Phase.shrink,) if self.source.simpler is None else ())),
             suppress_health_check=list(HealthCheck),
             verbosity=Verbosity.quiet,
             print_blob=False,
@@ -243,11 +286,25 @@ class _Turn:
 
     def _confirmed(self, cause: str, drawn: Any) -> Different | None:  # noqa: ANN401 - what the source draws
         """The simplest draw, played and judged once more: only that is reported."""
-        simpler = next((draw for draw in self.source.simpler(drawn) if self.cause(draw) == cause), None)
-        if simpler is not None:
-            return self._confirmed(cause, simpler)
+        while self.source.simpler is not None:
+            tried = ((draw, self.cause(draw)) for draw in self.source.simpler(drawn))
+            simpler = next(((draw, why) for draw, why in tried if why is not None and self._alike(why, cause)), None)
+            if simpler is None:
+                break
+            drawn, cause = simpler
         case = self.source.case_of(drawn)
         if case is None:
             return None
         result = self._played(case)
-        return Different(cause, self.source.name, case, result, stable=cause_of(result) == cause)
+        return Different(cause, self.source.name, case, result, stable=cause_of(result) == cause, drawn=drawn)
+
+    def _alike(self, cause: str, other: str) -> bool:
+        """Whether it is the same difference, be it that another call or another expectation shows it first."""
+        if cause == other:
+            return True
+        return _subject(cause) == _subject(other) and cause not in self.search.found
+
+
+def _subject(cause: str) -> str:
+    """What a cause is about, without the operation and the word of ``cause_of``."""
+    return cause.partition(": ")[2].partition(" ")[2]
