@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 from dataclasses import dataclass, field
 
 import httptools
@@ -85,7 +86,7 @@ class Fixed(asyncio.Protocol):
 
 
 async def main() -> None:
-    """Serve until killed."""
+    """Serve until the standard input ends, as it does when the starter is gone."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--latency", type=float, default=0, metavar="MS", help="added to each answer")
     latency_s = parser.parse_args().latency / 1000
@@ -103,7 +104,7 @@ async def main() -> None:
         "wrong": {name: await listen(answer) for name, answer in wrong.items()},
     }
     print(json.dumps(ports), flush=True)
-    await asyncio.Event().wait()
+    await asyncio.to_thread(sys.stdin.read)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def must(measured: Measured, codes: Sequence[int] = (0,)) -> Measured:
 def fixed_server(latency_ms: float = 0) -> Iterator[dict[str, Any]]:
     """The fixed servers; yields their ports."""
     command = [PYTHON, str(HERE / "fixed_server.py"), "--latency", str(latency_ms)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None  # noqa: S101 - asked for above
         ports: dict[str, Any] = json.loads(server.stdout.readline())

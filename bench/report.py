@@ -28,9 +28,9 @@ from reports.html import write_html
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 write_html(sys.argv[3], sys.argv[2] + ".warm")
-before, started = peak(), time.perf_counter()
+before, started, worked = peak(), time.perf_counter(), time.process_time()
 write_html(sys.argv[1], sys.argv[2])
-print(time.perf_counter() - started, peak() - before)
+print(time.perf_counter() - started, peak() - before, time.process_time() - worked)
 """
 
 
@@ -97,10 +97,11 @@ def write_results(path: Path, count: int) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What writing a report took: seconds, MB above what the warm process had, and the file's MB."""
+    """What writing a report took: seconds, MB above what the warm process had, seconds of CPU, and the file's MB."""
 
     seconds: float
     memory: float
+    cpu: float
     size: float
 
 
@@ -110,8 +111,8 @@ def write_report(results: Path, page: Path, small: Path) -> Written:
     for _ in range(3):
         command = [sys.executable, "-c", _WRITER, str(results), str(page), str(small)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        seconds, memory = map(float, done.stdout.split())
-        found = Written(seconds, memory, page.stat().st_size / 1e6)
+        seconds, memory, cpu = map(float, done.stdout.split())
+        found = Written(seconds, memory, cpu, page.stat().st_size / 1e6)
         best = found if best is None or found.seconds < best.seconds else best
     assert best is not None  # noqa: S101 - three rounds
     return best
@@ -174,7 +175,7 @@ def main() -> int:
 
     def goal(name: str, found: float, unit: str, limit: float) -> None:
         lines.append((name, found, unit, limit))
-        print(f"{name:44} {found:8.2f} {unit:3} (goal {limit:g}) {'' if found <= limit else 'MISSED'}", flush=True)
+        print(f"{name:56} {found:8.2f} {unit:3} (goal {limit:g}) {'' if found <= limit else 'MISSED'}", flush=True)
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -182,7 +183,7 @@ def main() -> int:
         pages = {count: folder / f"{count}.html" for count in (10_000, 100_000)}
         for count, page in pages.items():
             written = write_report(write_results(folder / f"{count}.jsonl", count), page, warm)
-            goal(f"{count:,} results written", written.seconds, "s", 3.0)
+            goal(f"{count:,} results written ({written.cpu:.1f} s of CPU, two threads)", written.seconds, "s", 3.0)
             goal(f"{count:,} results: writer's memory", written.memory, "MB", 30.0)
             goal(f"{count:,} results: size of the file", written.size, "MB", 40.0)
         if not options.no_browser:

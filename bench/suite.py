@@ -17,7 +17,7 @@ from conformance import verdict
 from conformance.campaign import Campaign, Plan, make_plan
 from conformance.casefile import LIBRARY_ROOT, load_library
 from conformance.journal import Journal
-from conformance.results import Redactor, ResultsFile
+from conformance.results import Redactor, ResultsFile, footer_line
 from conformance.transport import open_transport
 from conformance.vocabulary import Identity, Target
 from conformance.world import World
@@ -96,8 +96,9 @@ def main(options: argparse.Namespace) -> int:
         cleaned = campaign.clean_up() if options.clean_up else None
         summary = verdict.conclude(plan.requirements, results)
         code = verdict.EXIT[summary.conclusion]
-        left = {"created": cleaned.created, "removed": cleaned.removed, "left": []} if cleaned else {}
-        results_file.footer(summary, code, left or {"created": 0, "removed": 0, "left": []}, world.stamp())
+        cleanup = {"created": cleaned.created, "removed": cleaned.removed, "left": []} if cleaned else {}
+        cleanup = cleanup or {"created": 0, "removed": 0, "left": []}
+        results_file.footer(footer_line(summary, code, cleanup=cleanup, ended=world.stamp(), declared=frozenset()))
         if options.report:
             from reports.html import write_html
 

@@ -17,6 +17,7 @@ from conformance.casefile import LIBRARY_ROOT, load_library, with_cases_of
 from conformance.evidence import EvidenceError, read_evidence, read_lines
 from conformance.rejudge import rejudge, rewritten
 from conformance.vocabulary import UsageError
+from reports.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ PRIVATE = 0o600
 
 def run_rejudge(results: Path, *, profile: str | None, cases: Path | None, out: Path | None, say: Say) -> int:
     """Judge a results file again; says each row that changed and why. 0: all as recorded, 1: something changed."""
-    evidence, library = read_evidence(results), _library(cases)
+    say, evidence, library = _seen(say), read_evidence(results), _library(cases)
     judged = _rejudged(evidence, library, profile)
     if library.digest != evidence.header["library"]["digest"]:
         say(f"case library: now {library.digest}, recorded {evidence.header['library']['digest']}")
@@ -46,6 +47,11 @@ def run_rejudge(results: Path, *, profile: str | None, cases: Path | None, out: 
     say(f"{len(judged.rows)} cases judged again, {len(judged.changed)} changed")
     say(str(judged.conclusion["headline"]))
     return CHANGED if judged.changed or judged.dropped or not judged.same_conclusion else SAME
+
+
+def _seen(say: Say) -> Say:
+    """Say foreign text without what a terminal would obey."""
+    return lambda text: say(visible(text))
 
 
 def _changes(judged: Rejudged) -> Iterator[str]:
@@ -70,11 +76,10 @@ def _library(cases: Path | None) -> Library:
 
 
 def _rejudged(evidence: Evidence, library: Library, profile: str | None) -> Rejudged:
-    try:
-        return rejudge(evidence, library, profile)
-    except KeyError as error:
-        known = ", ".join(library.profiles)
-        raise UsageError(f"this library has no profile named {error.args[0]!r}; there are: {known}") from error
+    name = profile or evidence.header["profile"]["name"]
+    if name not in library.profiles:
+        raise UsageError(f"this library has no profile named {name!r}; there are: {', '.join(library.profiles)}")
+    return rejudge(evidence, library, profile)
 
 
 def _write(path: Path, data: bytes, option: str) -> None:
@@ -89,6 +94,7 @@ def run_statement(results: Path | None, *, key: Path, new_key: bool, out: Path |
     """Sign what a results file shows; writes statement.json and statement.html. 1: the evidence does not show it."""
     from reports.statement import page, text
 
+    say = _seen(say)
     if new_key:
         say(f"key: {key}, its public half {_make_key(key)}")
     elif results is None:
@@ -153,6 +159,7 @@ def _other_library(evidence: Evidence, library: Library) -> Iterator[str]:
 
 def run_verify(statement: Path, results: Path, *, trusted: str | None, cases: Path | None, say: Say) -> int:
     """Check a statement against its evidence, judged again; says every disagreement. 0: it holds, 1: it does not."""
+    say = _seen(say)
     try:
         document = statements.read(statement.read_text("utf-8"), str(statement))
     except (OSError, UnicodeDecodeError) as error:

@@ -15,11 +15,14 @@ import pickle
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
 from conformance import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _MAKERS = ("cache.py", "casefile.py", "placeholders.py", "strictyaml.py", "vocabulary.py")
 """The modules that decide what a library becomes; another version of them makes another key."""
@@ -71,9 +74,20 @@ class _Pickler(pickle.Pickler):
 
     def reducer_override(self, value: object) -> Any:  # noqa: ANN401 - as pickle defines it
         """The class and its arguments, for an instance of a dataclass; anything else as usual."""
-        if isinstance(value, type) or not dataclasses.is_dataclass(value):
-            return NotImplemented
-        return type(value), tuple(getattr(value, field.name) for field in dataclasses.fields(value))
+        kind = type(value)
+        arguments = _ARGUMENTS.get(kind) or _arguments_of(kind)
+        return NotImplemented if arguments is None else (kind, arguments(value))
+
+
+_ARGUMENTS: dict[type, Callable[[Any], tuple[Any, ...]] | None] = {}
+
+
+def _arguments_of(kind: type) -> Callable[[Any], tuple[Any, ...]] | None:
+    """What makes an equal instance of a dataclass again, found out once for each class; None for any other class."""
+    if kind not in _ARGUMENTS:
+        names = [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
+        _ARGUMENTS[kind] = (lambda value: tuple([getattr(value, name) for name in names])) if names else None
+    return _ARGUMENTS[kind]
 
 
 def _file(root: Path) -> Path:

@@ -6,6 +6,7 @@ has in another shape is an ``EvidenceError`` that names the line.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from dataclasses import dataclass
@@ -17,11 +18,22 @@ from conformance.vocabulary import ANSWERED, Exchange, Identity, Place, Request,
 from conformance.wire import parse_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 FORMAT = 1
 _T = TypeVar("_T")
+_CASE_TEXTS = ("id", "rung", "reason")
+_CHECK_TEXTS = ("step", "word", "subject", "level", "wanted", "got", "says")
+_SEEN_TEXTS = ("step", "name", "value")
+_PLACE_TEXTS = ("bucket", "shared_bucket", "token")
+_HEADER_TEXTS: Mapping[str, tuple[str, ...]] = {
+    "": ("started",),
+    "suite": ("name", "version"),
+    "library": ("digest",),
+    "profile": ("name", "title"),
+    "target": ("name", "endpoint", "addressing", "dialect", "transport"),
+}
 _STARS = re.compile(r"\*+")
 _ANNOUNCED = re.compile(r"HTTP/\S+ +(\d{3}) *([^\r\n]*)")
 
@@ -85,7 +97,7 @@ def read_evidence(path: Path) -> Evidence:
         raise EvidenceError(
             f"{path}, line 1: not the header of a results file of format {FORMAT}; give a results.jsonl"
         )
-    target = _shaped(path, 1, lambda: _target(header["target"]))
+    target = _shaped(path, 1, functools.partial(_target, header))
     footer = records[-1] if len(records) > 1 and records[-1].get("kind") == "footer" else None
     inner = records[1 : -1 if footer else None]
     wire = target.transport == "wire"
@@ -93,7 +105,7 @@ def read_evidence(path: Path) -> Evidence:
     for number, record in enumerate(inner, 2):
         if record.get("kind") != "case":
             raise EvidenceError(f"{path}, line {number}: a {record.get('kind')!r} where a case is due")
-        case = _shaped(path, number, lambda record=record, number=number: _case(number, record, wire=wire))  # type: ignore[misc]
+        case = _shaped(path, number, functools.partial(_case, number, record, wire=wire))
         if case.id in cases:
             raise EvidenceError(
                 f"{path}, line {number}: a second line for {case.id}; its first is line {cases[case.id].line}"
@@ -133,7 +145,13 @@ def _shaped(path: Path, number: int, make: Callable[[], _T]) -> _T:
         raise EvidenceError(f"{path}, line {number}: {error}; hold it against results.schema.json") from error
 
 
-def _target(data: Mapping[str, Any]) -> Target:
+def _target(header: Mapping[str, Any]) -> Target:
+    data = header["target"]
+    for part, names in _HEADER_TEXTS.items():
+        _require(header[part] if part else header, names)
+    for name in ("planned", "seed"):
+        _ = header[name]
+    _ = (header["profile"]["clauses"] + [], header["library"]["cases"] + 0)
     return Target(
         name=data["name"],
         endpoint=data["endpoint"],
@@ -152,17 +170,39 @@ def _target(data: Mapping[str, Any]) -> Target:
 
 def _case(number: int, record: Mapping[str, Any], *, wire: bool) -> CaseEvidence:
     place = record.get("place")
-    for word in ("id", "rung", "reason", "checks", "observations", "duration_ms"):
-        _ = record[word]
+    _require(record, _CASE_TEXTS)
+    for check in record["checks"]:
+        _require(check, _CHECK_TEXTS)
+        _ = (check["clauses"] + [], bool(check["held"]))
+    for seen in record["observations"]:
+        _require(seen, _SEEN_TEXTS)
+    float(record["duration_ms"])
+    if place is not None:
+        _require(place, _PLACE_TEXTS)
     return CaseEvidence(
         number,
         record,
-        None if place is None else Place(place["bucket"], place["shared_bucket"], place["token"]),
-        tuple(_moment(exchange, wire=wire) for exchange in record["exchanges"]),
+        None if place is None else Place(*(place[name] for name in _PLACE_TEXTS)),
+        tuple(_moment(exchange, wire=wire) for exchange in _last_attempts(record["exchanges"])),
     )
 
 
+def _last_attempts(exchanges: Sequence[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+    """One exchange for each step: a request that was sent again, because the target asked for patience, counts once."""
+    return {exchange["step"]: exchange for exchange in exchanges}.values()
+
+
+def _require(record: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Texts that a later reader takes for granted."""
+    for name in names:
+        if not isinstance(record[name], str):
+            raise TypeError(f"{name} is {record[name]!r}, not a text")
+
+
 def _moment(exchange: Mapping[str, Any], *, wire: bool) -> Moment:
+    for message in (exchange["sent"], exchange["received"]):
+        _require(message, ("head", "body", "body_sha256"))
+        _ = message["body_size"] + 0
     to_head = exchange["sent"]["head"].startswith("HEAD ")
     answered = exchange["outcome"] == ANSWERED
     return Moment(

@@ -192,7 +192,7 @@ def assemble(template: RequestTemplate, scene: Scene, values: Mapping[str, str],
     wire_body = _chunked(body or b"", template.chunked) if template.chunked else body or b""
     known = _Known(values, host, body or b"", scene.now)
     query = tuple(_parameter(fill(text, known)) for text in template.query)
-    lines = _with_standard_lines(template, has_body=body is not None)
+    lines, expects = _lines_of(template, has_body=body is not None)
     unsigned = tuple(_header(fill(line, known)) for line in lines)
     if template.sign == "url":
         query = _signed_query(template, scene, (bucket, name), query, unsigned)
@@ -202,7 +202,6 @@ def assemble(template: RequestTemplate, scene: Scene, values: Mapping[str, str],
     query += tuple(_parameter(fill(text, known)) for text in template.add_after)
     target = f"{path}?{signing.encode_query(query)}" if query else path
     head = [f"{template.method} {target} HTTP/1.1", *(fill(line, known) for line in lines), "", ""]
-    expects = any(_header(line)[0].lower() == "expect" for line in lines)
     return Request(
         template.method,
         "\r\n".join(head).encode(),
@@ -228,7 +227,9 @@ def address(target: Target, bucket: str, name: str | None) -> tuple[str, str]:
     return host, f"/{bucket}" if name is None else f"/{bucket}/{encoded}"
 
 
-def _with_standard_lines(template: RequestTemplate, *, has_body: bool) -> tuple[str, ...]:
+@lru_cache(maxsize=4096)
+def _lines_of(template: RequestTemplate, *, has_body: bool) -> tuple[tuple[str, ...], bool]:
+    """The header lines of a template with the standard ones that it lacks, and whether one of them is Expect."""
     listed = {_header(line)[0].lower() for line in template.headers}
     wanted = {"Host": "{host}", "Date": "{date}"}
     if template.sign == "header":
@@ -243,7 +244,7 @@ def _with_standard_lines(template: RequestTemplate, *, has_body: bool) -> tuple[
         f"{name}: {value}" for name, value in wanted.items() if name.lower() not in listed | _lowered(template.omit)
     ]
     first = [line for line in added if line.startswith("Host:")]
-    return (*first, *template.headers, *(line for line in added if line not in first))
+    return (*first, *template.headers, *(line for line in added if line not in first)), "expect" in listed
 
 
 class _Known(dict[str, str]):

@@ -138,7 +138,7 @@ class CaseItem(pytest.Item):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:  # noqa: ANN401
         """The differences in English; a traceback only for a bug of ours."""
         if isinstance(excinfo.value, NotConformingError):
-            return describe(excinfo.value.result)
+            return _without_secrets(excinfo.value.result, _the_run(self.config).redact)
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:
@@ -149,6 +149,12 @@ class CaseItem(pytest.Item):
 def _without_exchanges(result: CaseResult) -> CaseResult:
     """What a conclusion needs of a result; the exchanges of all cases together would not fit into memory."""
     return replace(result, played=replace(result.played, exchanges=()))
+
+
+def _without_secrets(result: CaseResult, redact: Any) -> str:  # noqa: ANN401 - a Redactor, imported late
+    """A failed case as text; what was sent goes through the redactor with it, for an answer may repeat a signature."""
+    sent = "".join(exchange.request.head.decode("latin-1") for _, exchange in result.played.exchanges)
+    return str(redact.text(f"{describe(result)}\0{sent}")).partition("\0")[0]
 
 
 def describe(result: CaseResult) -> str:
@@ -251,7 +257,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         return
     report.obs_verdict = result.rung
     few = len(item.session.items) <= item.config.getoption("obs_attach")
-    if (few or report.failed) and item.config.pluginmanager.hasplugin("html"):
+    if (few or report.failed) and item.config.getoption("htmlpath", None):
         from pytest_html import extras
 
         text = html.escape(wire(result, _the_run(item.config).redact))

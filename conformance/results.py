@@ -9,19 +9,21 @@ import base64
 import hashlib
 import json
 import re
+import zlib
 from typing import TYPE_CHECKING, Any, TextIO
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus, unquote
+from xml.sax.saxutils import escape
 
 from conformance import __version__
 from conformance.bodies import body_bytes
-from conformance.casefile import LIBRARY_ROOT
 from conformance.vocabulary import kept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from conformance.casefile import Library
+    from conformance.proofs import Proof
     from conformance.verdict import Summary
     from conformance.vocabulary import (
         Case,
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
         Target,
     )
 
-Proof = tuple[str, str]
+_NOTHING_TOLD = frozenset({"pass", "observed", "not_applicable"})
+"""Rungs whose reasons are ours alone."""
 _HONEST = {"date": "{date}", "x-obs-date": "{date}", "authorization": "{authorization}"}
 
 _VALUE = r"((?:[A-Za-z0-9+/=]|%[0-9A-Fa-f]{2})+)"
@@ -46,49 +49,100 @@ _SIGNATURES = (
     re.compile(r'(name=\\?"signature\\?"(?:\\r\\n|\r\n){2})' + _VALUE),
 )
 """In a header, in a URL, in a form. Each begins with a literal, which the search can jump to."""
-
-
-def load_proofs(root: Path = LIBRARY_ROOT) -> Mapping[str, Sequence[Proof]]:
-    """Which planted defects make which case fail, as ``proofs.json`` of the library says; empty without that file."""
-    try:
-        recorded = json.loads((root / "proofs.json").read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    cases = recorded.get("cases", recorded)
-    return {name: [(defect["name"], defect["says"]) for defect in defects] for name, defects in cases.items()}
+_TOKEN = re.compile(
+    r"""(security-token(?:\\?["']?[ ]*[:=][ ]*\\?["']?|\\?"(?:\\r\\n|\r\n){2}))([^\s&"'\\]+)""", re.IGNORECASE
+)
+_ECHO = 20
+"""A signature of this length is looked for everywhere, because servers repeat it; a shorter one is no signature."""
+_UNPACKED = 1 << 20
+_ESCAPES = re.compile("%[0-9A-F]{2}")
+_TELLING = 8
+"""A shorter piece of Base64 may stand anywhere."""
 
 
 class Redactor:
     """Replaces secrets by asterisks of the same length, however they are spelled.
 
-    Secret keys in plain, percent-encoded, Base64 and JSON-escaped form; signatures because a signed URL is a credential
-    until it expires. Results pass through it as encoded JSON lines.
+    Secret are: secret keys, plain, percent-encoded, in Base64 and escaped; security tokens; signatures, wherever an
+    answer repeats them, because a signed URL is a credential until it expires. Access keys are names, not secrets.
+    Results pass through it as encoded JSON lines, bodies before they are cut.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
         spellings = {spelling for secret in secrets if secret for spelling in _spellings(secret)}
         self._spellings = sorted(spellings, key=len, reverse=True)
+        self._bytes = tuple(spelling.encode() for spelling in self._spellings)
 
     def text(self, text: str) -> str:
         """The text without secrets."""
         for spelling in self._spellings:
             text = text.replace(spelling, "*" * len(spelling))
-        for pattern in _SIGNATURES:
-            text = pattern.sub(lambda match: match[1] + "*" * len(match[2]), text)
-        return text
+        sent = {unquote(match[2]) for pattern in _SIGNATURES for match in pattern.finditer(text)}
+        for plain in sent:
+            if len(plain) >= _ECHO:
+                for spelling in {plain, quote(plain, safe="")}:
+                    text = text.replace(spelling, "*" * len(spelling))
+        if any(len(plain) < _ECHO for plain in sent):
+            for pattern in _SIGNATURES:
+                text = pattern.sub(_starred, text)
+        return _TOKEN.sub(_starred, text) if "ecurity-" in text else text
+
+    def kept(self, body: bytes) -> bytes:
+        """As much of a body as results keep: no part of a secret at the cut, none inside what is compressed."""
+        packed = body[first.end() :] if (first := _CHUNK.match(body)) else body
+        if packed[:1] in _PACKED and self._inside(packed):
+            return b"*" * kept(body)
+        cap = kept(body)
+        if len(body) <= cap:
+            return body
+        for spelling in self._bytes:
+            start = body.find(spelling, max(cap - len(spelling) + 1, 0), cap + len(spelling) - 1)
+            if start >= 0:
+                return body[:start]
+        return body[:cap]
+
+    def _inside(self, body: bytes) -> bool:
+        try:
+            unpacked = zlib.decompressobj(47).decompress(body, _UNPACKED)
+        except zlib.error:
+            return False
+        return any(spelling in unpacked for spelling in self._bytes)
 
 
-def _spellings(secret: str) -> tuple[str, ...]:
-    as_received = secret.encode().decode("latin-1")  # how the wire's bytes stand in results
-    plain = (secret, as_received, quote(secret, safe=""), base64.b64encode(secret.encode()).decode())
-    return (*plain, *(json.dumps(text)[1:-1] for text in plain))
+_CHUNK = re.compile(rb"[0-9A-Fa-f]{1,8}\r\n")
+_PACKED = (b"\x1f", b"\x78")
+"""How gzip and zlib begin."""
+
+
+def _starred(match: re.Match[str]) -> str:
+    return match[1] + "*" * len(match[2])
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """A secret as it is written here and there, each also as it stands inside a JSON text."""
+    data = secret.encode()
+    as_received = data.decode("latin-1")  # how the wire's bytes stand in results
+    encoded = (quote(secret, safe=""), quote(secret), quote_plus(secret))
+    inside = (base64.b64encode(bytes(shift) + data).decode().rstrip("=") for shift in range(3))
+    # The characters at the ends also depend on what stands beside the secret.
+    cut = (text[-(-shift * 4 // 3) : -1] for shift, text in enumerate(inside))
+    plain = (
+        *(secret, as_received, base64.b64encode(data).decode(), *encoded),
+        *(_ESCAPES.sub(lambda match: match[0].lower(), text) for text in encoded),
+        *(text for text in cut if len(text) >= _TELLING),
+        *(escape(secret), escape(secret, {'"': "&quot;", "'": "&apos;"})),
+    )
+    for text in (*plain, repr(secret)[1:-1]):
+        yield text
+        yield json.dumps(text)[1:-1]
+        yield json.dumps(json.dumps(text)[1:-1])[1:-1]
 
 
 class ResultsFile:
     """Writes header, case lines and footer; without the footer a reader knows that the run did not finish."""
 
-    def __init__(self, path: Path, redactor: Redactor) -> None:
-        self._file: TextIO = path.open("w", encoding="utf-8")
+    def __init__(self, path: Path, redactor: Redactor, *, append: bool = False) -> None:
+        self._file: TextIO = path.open("a" if append else "w", encoding="utf-8")
         self._redactor = redactor
 
     def header(  # noqa: PLR0913 - the parts of the header
@@ -102,8 +156,10 @@ class ResultsFile:
         seed: int,
         started: str,
         strict: bool = False,
+        doctor: Sequence[Mapping[str, str]] = (),
+        shard: tuple[int, int] | None = None,
     ) -> None:
-        """Write the first line."""
+        """Write the first line; ``doctor`` is the log of the pre-flight, ``shard`` the part (from 1) of how many."""
         about = described(library, profile, requirements)
         self._line(
             {
@@ -126,6 +182,8 @@ class ResultsFile:
                 "strict": strict,
                 "seed": seed,
                 "started": started,
+                "doctor": [dict(check) for check in doctor],
+                **({} if shard is None else {"shard": {"part": shard[0], "of": shard[1]}}),
                 "planned": [case.id for case in cases],
                 "clauses": about["clauses"],
                 "pages": about["pages"],
@@ -133,42 +191,67 @@ class ResultsFile:
             }
         )
 
-    def case(self, result: CaseResult, *, source: str = "", proofs: Sequence[Proof] = ()) -> None:
-        """Write the line of one case.
+    def case(self, result: CaseResult, *, source: str = "", proofs: Sequence[Proof] = ()) -> str:
+        """Write the line of one case; returns its reason as written, where the exchanges told what is secret in it.
 
         :param source: the case as a file of its own, for a reader who wants to play it again.
-        :param proofs: (name, what it does wrong) of the planted defects that make the case fail.
+        :param proofs: the planted defects that make the case fail.
         """
         templates = {step.name: step.request for step in result.case.steps}
         label = f"{result.played.place.token if result.played.place else ''}/{result.case.id}"
-        self._line(
+        line = self._line(
             {
                 "kind": "case",
                 **about(result.case),
                 **judgement(result),
                 "exchanges": [
-                    _exchange(step, exchange, times, templates[step], label)
+                    _exchange(step, one, times, templates[step], label, self._redactor.kept)
                     for (step, exchange), times in zip(result.played.exchanges, result.played.times, strict=True)
+                    for one in (*exchange.earlier, exchange)
                 ],
                 "duration_ms": round(result.duration_ms, 3),
                 **({} if result.played.place is None else {"place": _place(result.played.place)}),
                 **({"source": source} if source else {}),
-                **({"proofs": [{"name": name, "says": says} for name, says in proofs]} if proofs else {}),
+                **({"proofs": [{"name": proof.name, "says": proof.says} for proof in proofs]} if proofs else {}),
             }
         )
+        told = result.rung not in _NOTHING_TOLD
+        return str(json.loads(line)["reason"]) if told else result.reason
 
-    def footer(self, summary: Summary, exit_code: int, cleanup: dict[str, Any], ended: str) -> None:
-        """Write the last line and close the file."""
-        self._line({"kind": "footer", **conclusion(summary, exit_code), "cleanup": cleanup, "ended": ended})
+    def footer(self, line: Mapping[str, Any]) -> None:
+        """Write the last line, as ``footer_line`` makes it, and close the file."""
+        self._line(line)
         self.close()
 
     def close(self) -> None:
         """Close the file as it is."""
         self._file.close()
 
-    def _line(self, value: dict[str, Any]) -> None:
-        self._file.write(self._redactor.text(json.dumps(value, ensure_ascii=True)) + "\n")
+    def _line(self, value: Mapping[str, Any]) -> str:
+        line = self._redactor.text(json.dumps(value, ensure_ascii=True)) + "\n"
+        self._file.write(line)
         self._file.flush()
+        return line
+
+
+def footer_line(  # noqa: PLR0913 - the parts of the footer
+    summary: Summary,
+    exit_code: int,
+    *,
+    cleanup: Mapping[str, Any],
+    ended: str,
+    declared: frozenset[str],
+    baseline: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The last line of a results file; ``baseline`` is what a baseline said, if there is one."""
+    return {
+        "kind": "footer",
+        **conclusion(summary, exit_code),
+        "declared": sorted(declared),
+        "cleanup": dict(cleanup),
+        **({} if baseline is None else {"baseline": baseline}),
+        "ended": ended,
+    }
 
 
 def described(library: Library, profile: Profile, requirements: Sequence[Requirement]) -> dict[str, Any]:
@@ -227,7 +310,7 @@ def conclusion(summary: Summary, exit_code: int) -> dict[str, Any]:
         "conclusion": summary.conclusion,
         "exit": exit_code,
         "headline": summary.headline,
-        "counts": dict(summary.counts),
+        "counts": dict(sorted(summary.counts.items())),
         "clauses": {
             clause: {
                 "verdict": result.verdict,
@@ -285,16 +368,25 @@ def _erratum(erratum: Erratum) -> dict[str, Any]:
     }
 
 
-def _exchange(
-    step: str, exchange: Exchange, times: tuple[float, float], template: RequestTemplate, label: str
+def _exchange(  # noqa: PLR0913, PLR0917 - what was played, when, as what, and who redacts
+    step: str,
+    exchange: Exchange,
+    times: tuple[float, float],
+    template: RequestTemplate,
+    label: str,
+    kept_of: Callable[[bytes], bytes],
 ) -> dict[str, Any]:
-    received = {"head": exchange.received_head.decode("latin-1"), **_body(exchange.received_body)}
+    received = {"head": exchange.received_head.decode("latin-1"), **_body(exchange.received_body, kept_of)}
     if exchange.response is not None and exchange.response.body != exchange.received_body:
-        received["content"] = _body(exchange.response.body)
+        received["content"] = _body(exchange.response.body, kept_of)
     sent = exchange.request.body if exchange.sent_body else b""
     return {
         "step": step,
-        "sent": {"head": exchange.request.head.decode("latin-1"), **_body(sent), **_made(template, sent, label)},
+        "sent": {
+            "head": exchange.request.head.decode("latin-1"),
+            **_body(sent, kept_of),
+            **_made(template, sent, label),
+        },
         "received": received,
         "outcome": exchange.outcome,
         "ms": round(exchange.ms, 3),
@@ -322,9 +414,9 @@ def _how_signed(template: RequestTemplate) -> str:
     return "altered" if altered else template.sign
 
 
-def _body(body: bytes) -> dict[str, Any]:
+def _body(body: bytes, kept_of: Callable[[bytes], bytes]) -> dict[str, Any]:
     return {
-        "body": body[: kept(body)].decode("latin-1"),
+        "body": kept_of(body).decode("latin-1"),
         "body_size": len(body),
         "body_sha256": hashlib.sha256(body).hexdigest() if body else "",
     }

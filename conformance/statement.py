@@ -173,7 +173,12 @@ def read(text: str, where: str) -> dict[str, Any]:
         document = json.loads(text)
         sound = document["kind"] == KIND and document["format"] == FORMAT
         lines = [(str(name), str(digest)) for name, digest in document["evidence"]["lines"]]
-        sound = sound and isinstance(document["signature"], str) and isinstance(document["public_key"], str)
+        sound = (
+            sound
+            and isinstance(document["signature"], str)
+            and isinstance(document["public_key"], str)
+            and isinstance(document["issued"], str)
+        )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(
             f"{where}: not a statement; give the statement.json that the statement command wrote"
@@ -199,6 +204,8 @@ def altered_lines(document: Mapping[str, Any], lines: Sequence[bytes]) -> Iterat
     signed = [(str(name), str(digest)) for name, digest in document["evidence"]["lines"]]
     found = [(_name(line), _digest(line)) for line in lines]
     if found == signed:
+        if document["evidence"].get("sha256") != _digest(b"".join(lines)):
+            yield "evidence.sha256: not that of the lines, though each line is as it was signed"
         return
     signed_digest, names = dict(signed), {name for name, _ in found}
     digest_name = {digest: name for name, digest in signed}

@@ -276,7 +276,8 @@ class Exchange:
     """One request and what came of it, with the exact bytes of both directions.
 
     ``response`` is None when no complete HTTP answer came; ``outcome`` then says in words what happened.
-    ``received_body`` is as on the wire, chunk framing included.
+    ``received_body`` is as on the wire, chunk framing included. ``earlier`` are attempts that the target asked to
+    repeat.
     """
 
     request: Request
@@ -287,6 +288,7 @@ class Exchange:
     ms: float
     continued: bool | None = None
     sent_body: bool = True
+    earlier: tuple[Exchange, ...] = ()
 
 
 ANSWERED = "answered"

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 import traceback
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -54,6 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list_defects:
         _list_defects(as_json=options.json)
         return 0
+    if options.list_variants:
+        for variant in VARIANTS.values():
+            print(f"{variant.name:40} {variant.says}")
+        return 0
     try:
         _check(options)
         asyncio.run(_serve(options))
@@ -78,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, metavar="N", help="port to listen on (default 0: a free one)")
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep everything here (default: nothing is kept)")
+    parser.add_argument(
+        "--durable", action="store_true", help="answer only when the disk has it: survives power failures"
+    )
     parser.add_argument("--config", type=Path, metavar="FILE.toml", help="identities and keys there shall be")
     ways = parser.add_mutually_exclusive_group()
     ways.add_argument("--defect", metavar="NAME", help="be wrong in this named way")
@@ -118,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
     parser.add_argument("--list-defects", action="store_true", help="list the named wrong servers")
+    parser.add_argument("--list-variants", action="store_true", help="list the named harmless servers")
     parser.add_argument("--json", action="store_true", help="with --list-defects: as JSON")
     return parser
 
@@ -132,9 +140,6 @@ def _list_defects(*, as_json: bool) -> None:
         return
     for defect in DEFECTS.values():
         print(f"{defect.name:40} {defect.says}")
-    print()
-    for variant in VARIANTS.values():
-        print(f"{variant.name:40} {variant.says} (harmless: --variant)")
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -147,7 +152,7 @@ def _check(options: argparse.Namespace) -> None:
         ),
         (
             options.variant is not None and options.variant not in VARIANTS,
-            f"There is no variant {options.variant!r}; --list-defects shows them.",
+            f"There is no variant {options.variant!r}; --list-variants shows them.",
         ),
         (
             options.defect in DEFECTS and DEFECTS[options.defect].reads is not None,
@@ -193,7 +198,7 @@ async def _serve(options: argparse.Namespace) -> None:
     with ExitStack() as stack:
         config = _config(options)
         folder = options.data or _temporary(stack)
-        state = State.at(folder, os.urandom)
+        state = State.at(folder, os.urandom, durable=options.durable)
         stack.callback(state.close)
         hosts = tuple(dict.fromkeys((options.domain or options.host, options.host, "localhost")))
         service = Service.over(
@@ -341,7 +346,7 @@ def _access_log(options: argparse.Namespace, service: Service, stack: ExitStack)
         descriptor = sys.stdout.fileno()
     else:
         descriptor = _appending(options.access_log, "access log", stack)
-    log = AccessLog(_line_writer(descriptor, f"access log {options.access_log}"), time.time, service.world.directory)
+    log = AccessLog(_line_writer(descriptor, f"access log {options.access_log}"), time.time)
     service.watch(log.watching)
     return log
 
@@ -406,7 +411,8 @@ def _stop_event(hurry: Callable[[], None], *, with_parent: bool) -> asyncio.Even
     def wait_for_end() -> None:
         while sys.stdin.buffer.read(4096):
             pass
-        loop.call_soon_threadsafe(stop.set)
+        with suppress(RuntimeError):  # the loop may have ended before standard input did
+            loop.call_soon_threadsafe(stop.set)
 
     if with_parent:
         threading.Thread(target=wait_for_end, daemon=True).start()

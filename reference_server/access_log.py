@@ -2,8 +2,8 @@
 
 What a line may say is decided here: never a signature, a token, a customer key or an Authorization header, wherever
 they stood. Header values are not logged but for User-Agent; of the target, parameters that carry a secret are blanked.
-Which of the accepted readings a signature was made for is told by the resource as the client signed it. This module
-does not know sockets; lines go to whoever takes text.
+Which of the accepted readings a signature was made for is told, as `signature` names it. This module does not know
+sockets; lines go to whoever takes text.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from urllib.parse import unquote
 
 from reference_server import signature
 from reference_server.dates import iso_date
+from reference_server.errors import ObsError
 from reference_server.wire import Response, host_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reference_server.errors import ObsError
-    from reference_server.identities import Directory
     from reference_server.wire import Head
     from reference_server.world import Call, Seams
 
@@ -44,7 +43,6 @@ class Told:
     error: str = ""
     access_key: str = ""
     signed: str = ""
-    signed_resource: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +58,9 @@ class Carried:
 class AccessLog:
     """Takes what services tell of their answers and what connections tell of carrying them."""
 
-    def __init__(self, write: Callable[[str], object], now: Callable[[], float], directory: Directory) -> None:
+    def __init__(self, write: Callable[[str], object], now: Callable[[], float]) -> None:
         self._write = write
         self._now = now
-        self._directory = directory
         self._told: Told | None = None
         self._refusal = ""
 
@@ -86,11 +83,17 @@ class AccessLog:
         error, self._refusal = self._refusal, ""
         if call is None:
             return Told(response, None, request_id, error=error)
-        claim, resource = accepted(call, self._directory)
-        caller = "" if call.caller.anonymous else call.caller.principal
-        kind = "form" if claim.kind == "anonymous" and caller else claim.kind
-        key = claim.access_key
-        return Told(response, call.head, call.request_id, call.operation.name, caller, error, key, kind, resource)
+        claim = _claim(call)
+        return Told(
+            response,
+            call.head,
+            call.request_id,
+            call.operation.name,
+            "" if call.caller.anonymous else call.caller.principal,
+            error,
+            claim.access_key,
+            call.caller.reading or claim.kind,
+        )
 
     def tell(self, told: Told) -> None:
         """The newest answer; the connection that carries it takes it before the next one is made."""
@@ -110,19 +113,12 @@ class AccessLog:
         self.write(Told(Response(0), head, ""), carried, peer=peer, secure=secure)
 
 
-def accepted(call: Call, directory: Directory) -> tuple[signature.Claim, str]:
-    """How a caller claims to have signed and, if that was found true, the resource as it was signed."""
+def _claim(call: Call) -> signature.Claim:
+    """How a request claims to have been signed, before anything is believed."""
     try:
-        claim = signature.claim_of(call.head, call.query)
-    except Exception:  # noqa: BLE001 - a refused claim is the service's to answer; here it only has no name
-        return signature.Claim("unreadable"), ""
-    identity = directory.find(claim.access_key)
-    if identity is None or call.caller.anonymous:
-        return claim, ""
-    for text in signature.strings_to_sign(call.head, call.address, call.query, claim):
-        if signature.sign(identity.secret_key, text) == claim.signature:
-            return claim, text.rpartition("\n")[2]
-    return claim, ""
+        return signature.claim_of(call.head, call.query)
+    except ObsError:
+        return signature.Claim("unreadable")  # it was refused for that
 
 
 def line(  # noqa: PLR0913 - all that is known of one exchange
@@ -142,7 +138,6 @@ def line(  # noqa: PLR0913 - all that is known of one exchange
         "caller": told.caller or None,
         "access_key": told.access_key or None,
         "signed": told.signed or None,
-        "signed_resource": shown(told.signed_resource) or None,
         "status": told.response.status or None,
         "error": told.error or None,
         "received": carried.received,

@@ -35,7 +35,7 @@ _LIST = (
         "kms-header-missing-on-put",
         "The answer to an upload does not echo the mode.",
         ("SSEKMS-S44",),
-        SLIP,
+        "seen in the wild: minio/minio#6579",
         wrong.without(MODE, _UPLOADS),
     ),
     Defect(
@@ -325,7 +325,7 @@ _LIST = (
         "unknown-key-accepted",
         "For a key that does not exist the default key is used.",
         ("SSEKMS-S26",),
-        SLIP,
+        "seen in the wild: minio/minio#6582",
         wrong.decides(wrong.unknown_key_replaced),
     ),
     Defect(
@@ -480,7 +480,7 @@ _LIST = (
         "default-survives-delete",
         "Deleting the default of a bucket is answered 204 and not done.",
         ("OBS0064-S01", "OBS0064-S04"),
-        SLIP,
+        "seen in the wild: scality/cloudserver#5700",
         wrong.routed(("DELETE", "bucket", "encryption"), lambda _: Response(204)),
     ),
     Defect(

@@ -327,6 +327,14 @@ def no_default_key(
     return decided
 
 
+def broken_without_key(
+    occasion: Occasion, wish: Wish, default: BucketDefault | None, keyring: Keyring, caller: Caller
+) -> Encryption:
+    if wish.mode is Method.KMS and wish.key is None:
+        raise ObsError("InternalError")
+    return honest_decide(occasion, wish, default, keyring, caller)
+
+
 def default_key_not_by_id(
     occasion: Occasion, wish: Wish, default: BucketDefault | None, keyring: Keyring, caller: Caller
 ) -> Encryption:

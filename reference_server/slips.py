@@ -132,8 +132,15 @@ SLIPS = (
         "no-default-key",
         "An upload that names no key is refused: there is no default key.",
         ("SSEKMS-S03", "SSEKMS-S18", "SSEKMS-S19", "SSEKMS-S20"),
-        SLIP,
+        "seen in the wild: rustfs/rustfs#7573",
         wrong.decides(misread.no_default_key),
+    ),
+    Defect(
+        "crashes-without-key-id",
+        "A mode without a key id is answered 500.",
+        ("SSEKMS-S20",),
+        "seen in the wild: adobe/S3Mock#190",
+        wrong.decides(misread.broken_without_key),
     ),
     Defect(
         "default-key-not-by-id",

@@ -64,7 +64,8 @@ def write_html(
     judged = tuple(_judged_page(page, stream) for page in pages)
     before = _previous(previous)
     with tempfile.TemporaryFile() as spool:
-        seen = _Seen(keep_standings=before is not None)
+        probes = frozenset((erratum.case, erratum.observation) for erratum in stream.header.errata)
+        seen = _Seen(keep_standings=before is not None, probes=probes)
         with Packer(spool) as packer:
             for line, record in stream.cases():
                 packer.add(line, seen.take(stream, record))
@@ -94,9 +95,15 @@ def _previous(path: Path | None) -> _Previous | None:
     if path is None:
         return None
     stream = Stream(path)
-    standings = {record["id"]: standing(stream.decode(record)) for _, record in stream.cases()}
+    standings = {record["id"]: _standing(stream, record) for _, record in stream.cases()}
     conclusion = stream.footer.conclusion if stream.footer else "unfinished"
     return _Previous(stream.header.started, conclusion, standings)
+
+
+def _standing(stream: Stream, record: Mapping[str, Any]) -> Standing:
+    """Where a case stands; only one in trouble has differences, and only that one is worth reading to the bottom."""
+    rung = record["rung"]
+    return standing(stream.decode(record)) if rung in TROUBLED or rung not in _RUNG_NUMBER else Standing(rung)
 
 
 def _judged_page(path: Path, stream: Stream) -> JudgedPage:
@@ -118,11 +125,13 @@ class _Seen:
     """What is counted while the cases go by."""
 
     keep_standings: bool
+    probes: frozenset[tuple[str | None, str | None]]
+    """Case and observation of every open question: no other observation is kept."""
     number: int = 0
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     symptoms: list[Symptom] = field(default_factory=list)
     standings: dict[str, Standing] = field(default_factory=dict)
-    answers: dict[tuple[str, str], list[Answer]] = field(default_factory=dict)
+    answers: dict[tuple[str | None, str | None], list[Answer]] = field(default_factory=dict)
     requests: int = 0
     sent: int = 0
     received: int = 0
@@ -141,17 +150,17 @@ class _Seen:
         self.number += 1
         rung, level = record["rung"], record["level"]
         self.outcomes[level, rung] += 1
-        if rung in TROUBLED or self.keep_standings:
-            case = stream.decode(record)
-            if rung in TROUBLED:
-                self.symptoms.append(symptom(self.number, case))
-            if self.keep_standings:
-                self.standings[case.id] = standing(case)
+        if rung in TROUBLED:
+            self.symptoms.append(symptom(self.number, stream.decode(record)))
+        if self.keep_standings:
+            self.standings[record["id"]] = _standing(stream, record)
         for exchange in record["exchanges"]:
             self._weigh(exchange)
         for seen in record["observations"]:
-            answer = Answer(self.number, record["id"], seen["step"], seen["value"])
-            self.answers.setdefault((record["id"].partition("/")[0], seen["name"]), []).append(answer)
+            probe = (record["id"].partition("/")[0], seen["name"])
+            if probe in self.probes:
+                answer = Answer(self.number, record["id"], seen["step"], seen["value"])
+                self.answers.setdefault(probe, []).append(answer)
         headers = {  # those the case looked at
             check["subject"][7:].lower() for check in record["checks"] if check["subject"][:7] == "header "
         }
@@ -393,7 +402,7 @@ def _worst(verdicts: Sequence[str]) -> str:
 
 def _erratum(erratum: Erratum, seen: _Seen) -> ErratumView:
     """Return an open question with what the cases that probe it, rows included, observed."""
-    found = seen.answers.get((erratum.case or "", erratum.observation or ""), ())
+    found = seen.answers.get((erratum.case, erratum.observation), ())
     answers = tuple(AnswerView(answer=answer, means=_meaning(erratum, answer.value)) for answer in found)
     return ErratumView(erratum=erratum, answers=answers)
 

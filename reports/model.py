@@ -116,6 +116,7 @@ class Examination:
     check: str
     state: str
     says: str
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +143,14 @@ class Erratum:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """Which part of a plan a run played."""
+
+    part: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """The first line: what was going to be done, to whom, with what."""
 
@@ -156,6 +165,7 @@ class Header:
     errata: tuple[Erratum, ...]
     pages: Mapping[str, PageOutline] = field(default_factory=dict)
     doctor: tuple[Examination, ...] = ()
+    shard: Shard | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,6 +297,27 @@ class Cleanup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineRow:
+    """What the baseline says about one case."""
+
+    id: str
+    state: Literal["known", "new", "different", "fixed", "expired", "gone", "not_judged"]
+    fingerprint: str
+    owner: str = ""
+    reason: str = ""
+    link: str = ""
+    expires: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """What a baseline file says about the run."""
+
+    file: str
+    rows: tuple[BaselineRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Footer:
     """The last line: the conclusion."""
 
@@ -297,6 +328,8 @@ class Footer:
     clauses: Mapping[str, ClauseResult]
     cleanup: Cleanup
     ended: str
+    baseline: Baseline | None = None
+    declared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -361,13 +394,14 @@ class Stream:
         self._reader = _Reader(self.path)
         try:
             with self.path.open("rb") as file:
-                self._reader.take(1, file.readline())
+                self._reader.take_first(file.readline())
                 last = _last_line(file)
         except OSError as error:
             raise _unreadable(self.path, error) from error
         self.header = self._reader.results().header
         self.footer = self._reader.footer_of(last)
         self._order = _Order(self.header.planned)
+        self._line = 0
 
     def cases(self) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
         """Every case as its line and the object on it; only what every reader relies on is looked at.
@@ -378,6 +412,7 @@ class Stream:
         with self.path.open("rb") as file:
             file.readline()
             for number, line in enumerate(file, start=2):
+                self._line = number
                 record = self._reader.line_after_header(number, line, ended=ended) if line.strip() else None
                 if record is None:
                     continue
@@ -394,8 +429,8 @@ class Stream:
         return self._order.missing
 
     def decode(self, record: Mapping[str, Any]) -> Case:
-        """The whole case on a line, or ResultsError."""
-        return self._reader.decode_case(0, record)
+        """The whole case on the line that went by last, or ResultsError."""
+        return self._reader.decode_case(self._line, record)
 
 
 class _Order:
@@ -475,6 +510,12 @@ class _Reader:
             "footer": self._take_footer,
         }
         self._known = frozenset(self._takers)
+
+    def take_first(self, line: bytes) -> None:
+        """Take the line that has to be the header."""
+        if not line.strip():
+            raise self._no_header(1)
+        self.take(1, line)
 
     def take(self, number: int, line: bytes) -> None:
         """Take one line that is not blank."""

@@ -7,43 +7,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup, escape
-
+from reports.selfcontained import render
 from reports.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _SHOWN_CLAUSES = 12
-_PAGE = Markup(
-    '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-    '<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>\n'
-    "<style>:root{{color-scheme:light dark}}"
-    "body{{font:15px/1.45 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}}"
-    "h1{{font-size:1.4rem}}.c{{font-size:1.15rem;border:2px solid;padding:.6rem .8rem}}"
-    "dt{{font-weight:600;margin-top:.5rem}}dd{{margin:0;overflow-wrap:anywhere}}"
-    "code{{font:.9em ui-monospace,monospace;overflow-wrap:anywhere}}@media print{{body{{margin:0;font-size:11px}}}}"
-    "</style></head>\n<body><main><h1>Statement of conformance</h1>\n"
-    '<p class="c">{headline}</p>\n<dl>{rows}</dl>\n'
-    "<p>To check it: <code>obs-conformance verify statement.json results.jsonl --public-key KEY</code>. "
-    "It checks the signature, compares every line of the evidence, and judges the evidence again.</p>\n"
-    "</main></body></html>\n"
-)
 
 
 def page(document: Mapping[str, Any]) -> str:
     """The statement as one self-contained page."""
-    rows = Markup("\n").join(
-        Markup("<dt>{}</dt><dd>{}</dd>").format(name, Markup("<br>").join(map(_seen, values)))
-        for name, values in _rows(document)
+    return render(
+        "statement.html.j2",
+        style="statement.css",
+        name=document["target"]["name"],
+        headline=document["headline"],
+        rows=tuple(_rows(document)),
     )
-    headline = _seen(str(document["headline"]))
-    return str(_PAGE.format(title=_seen(f"Statement: {document['target']['name']}"), headline=headline, rows=rows))
-
-
-def _seen(text: str) -> Markup:
-    return escape(visible(text))
 
 
 def text(document: Mapping[str, Any]) -> str:

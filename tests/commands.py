@@ -70,7 +70,7 @@ def reference_server(folder, *arguments):
         text=True,
     )
     try:
-        assert process.stdout.readline().startswith("http://")
+        assert process.stdout.readline().startswith("http")
         yield target, process
     finally:
         process.kill()

@@ -198,3 +198,45 @@ def test_what_was_not_played_stays_as_it_was(tmp_path):
         done = obs("rejudge", results, "--out", tmp_path / "again.jsonl")
         assert done.returncode == 0, done.stdout
         assert (tmp_path / "again.jsonl").read_bytes() == results.read_bytes()
+
+
+def _without(record, place):
+    for part in place[:-1]:
+        record = record[part]
+    del record[place[-1]]
+
+
+HEADER_PLACES = [
+    ("profile",),
+    ("profile", "clauses"),
+    ("library", "digest"),
+    ("suite", "name"),
+    ("planned",),
+    ("seed",),
+    ("started",),
+    ("target", "keys"),
+    ("target", "identities", "owner", "access_key"),
+]
+CASE_PLACES = [
+    ("rung",),
+    ("checks", 0, "wanted"),
+    ("checks", 0, "clauses"),
+    ("observations", 0, "value"),
+    ("place", "token"),
+    ("exchanges", 0, "asked"),
+    ("exchanges", 0, "received", "head"),
+    ("exchanges", 0, "sent", "body_size"),
+    ("duration_ms",),
+]
+
+
+@pytest.mark.parametrize(
+    ("line", "place"), [(0, place) for place in HEADER_PLACES] + [(1, place) for place in CASE_PLACES]
+)
+def test_evidence_that_lacks_something_is_told_by_line_and_never_a_traceback(samples, tmp_path, line, place):
+    records = [json.loads(text) for text in (samples / "results.jsonl").read_text().splitlines()[:2]]
+    _without(records[line], place)
+    (tmp_path / "r.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    done = obs("rejudge", tmp_path / "r.jsonl")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert f"r.jsonl, line {line + 1}: {place[-1]}" in done.stderr

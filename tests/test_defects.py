@@ -1,8 +1,10 @@
-"""Planted defects over HTTP: each makes exactly those of the sample cases fail that can see it."""
+"""Planted defects: each makes exactly those of the sample cases fail that can see it, in process and over HTTP."""
 
 import pytest
 from commands import reference_server
 
+from conformance.casefile import LIBRARY_ROOT
+from conformance.detection import ground_of
 from reference_server.defects import DEFECTS
 
 ALL = {f"KMS-SAMPLE-00{number}" for number in range(1, 8)}
@@ -47,10 +49,25 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("name", EXPECTED)
-def test_defect_makes_exactly_the_right_sample_cases_fail(name, conformance, tmp_path):
+OVER_HTTP = ("copy-forgets-encryption", "put-answers-201", "answers-403-to-everything", "answers-200-to-everything")
+"""Statuses, a document and a whole server that refuses; the rest are of the same kinds and play in process."""
+
+
+@pytest.fixture(scope="module")
+def stage():
+    return ground_of(LIBRARY_ROOT).stage
+
+
+@pytest.mark.parametrize("name", sorted(set(EXPECTED) - {"answers-403-to-everything"}))
+def test_defect_makes_exactly_the_right_sample_cases_fail(name, stage):
+    results = stage.play(DEFECTS[name].seams(), frozenset(ALL))
+    assert {result.case.id: result.rung for result in results} == EXPECTED[name]
+
+
+@pytest.mark.parametrize("name", OVER_HTTP)
+def test_defect_makes_the_same_sample_cases_fail_over_http(name, conformance, tmp_path):
     with reference_server(tmp_path, "--defect", name) as (target, _):
-        outcome = conformance("--target", target, "--select", "samples")
+        outcome = conformance("--no-doctor", "--target", target, "--select", "samples")
     assert outcome.rungs == EXPECTED[name]
     assert outcome.code == (1 if F in EXPECTED[name].values() else 3)
     broken = {clause for clause, value in outcome.footer["clauses"].items() if value["verdict"] in {"broken", "weak"}}
@@ -66,4 +83,4 @@ def test_every_judging_sample_is_seen_to_fail_on_some_defect():
 
 def test_a_broken_should_fails_only_a_strict_run(conformance, tmp_path):
     with reference_server(tmp_path, "--defect", "server-not-named") as (target, _):
-        assert conformance("--target", target, "--select", "samples", "--strict").code == 1
+        assert conformance("--no-doctor", "--target", target, "--select", "samples", "--strict").code == 1

@@ -283,5 +283,5 @@ def test_the_command_refuses_a_name_it_does_not_know(command):
     done = command("defects", "no-such-thing")
     assert done.returncode == 2
     assert done.stderr == (
-        "obs-conformance: no defect or variant named no-such-thing; obs-reference-server --list-defects shows them\n"
+        "obs-conformance: no defect or variant named no-such-thing; obs-reference-server --list-defects and --list-variants show them\n"
     )

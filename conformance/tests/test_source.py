@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from conformance.casefile import load_library, with_cases_of
-from conformance.results import load_proofs
 from conformance.source import case_source, excerpt
 from conformance.vocabulary import CaseError
 
@@ -64,10 +62,3 @@ def test_a_case_file_that_is_wrong_is_refused_with_its_place(
     with pytest.raises(CaseError, match=said) as refused:
         with_cases_of(library, path)
     assert "case.yaml" in str(refused.value)
-
-
-def test_proofs_are_read_when_the_library_has_them(tmp_path: Path) -> None:
-    assert load_proofs(tmp_path) == {}
-    recorded = {"KMS-PUT-001": [{"name": "wrong", "says": "It is wrong."}]}
-    (tmp_path / "proofs.json").write_text(json.dumps(recorded), "utf-8")
-    assert load_proofs(tmp_path) == {"KMS-PUT-001": [("wrong", "It is wrong.")]}

@@ -119,3 +119,8 @@ def test_keys_of_another_kind_are_refused():
     for data in (b"x", PRIVATE, b"AAAA"):
         with pytest.raises(UsageError, match="not an Ed25519 public key"):
             statement.public_key(data, "k")
+
+
+def test_a_digest_of_the_whole_that_is_not_that_of_its_lines_is_named():
+    document = changed(("evidence", "sha256"), "0" * 64)
+    assert [line.partition(":")[0] for line in statement.altered_lines(document, LINES)] == ["evidence.sha256"]

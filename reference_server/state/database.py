@@ -1,7 +1,8 @@
 """The SQLite database: its schema, its transactions, and the complaints when it cannot be used.
 
 This module does not know what the tables mean. Journal mode WAL with synchronous=NORMAL: a killed process loses
-nothing that was committed; after a power failure the last commits may be missing, but never half of one.
+nothing that was committed; after a power failure the last commits may be missing, but never half of one. A durable
+database is synchronous=FULL: each commit is on the disk when it returns.
 """
 
 from __future__ import annotations
@@ -55,16 +56,16 @@ CREATE TABLE blobs (blob TEXT PRIMARY KEY) WITHOUT ROWID;
 class Database:
     """One connection, one writer: the server is one process with one loop."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, durable: bool = False) -> None:
         try:
             self.connection = sqlite3.connect(
                 ":memory:" if path is None else path, isolation_level=None, check_same_thread=False
             )
-            self._prepare(in_memory=path is None)
+            self._prepare(in_memory=path is None, durable=durable)
         except sqlite3.Error as error:
             raise StartError(f"The database {path} cannot be used: {error}.") from error
 
-    def _prepare(self, *, in_memory: bool) -> None:
+    def _prepare(self, *, in_memory: bool, durable: bool) -> None:
         (version,) = self.connection.execute("PRAGMA user_version").fetchone()
         new = version == 0
         if new and self.connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
@@ -78,7 +79,7 @@ class Database:
                 raise StartError(f"The database is damaged: {says}. Restore server.db; nothing has been changed.")
         if not in_memory:
             self.connection.execute("PRAGMA journal_mode=WAL")
-            self.connection.execute("PRAGMA synchronous=NORMAL")
+            self.connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         if new:
             with self.transaction():
                 for statement in _SCHEMA.split(";"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from reference_server.errors import DamagedStateError
 from reference_server.state.records import ObjectRecord, Segment, object_details, object_from_row
-from reference_server.state.segments import end_upload, free_segments, kept_or_removed, put_segments
+from reference_server.state.segments import KeptOrRemoved, end_upload, free_segments, put_segments
 from reference_server.wire import MAX_KEY_BYTES
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Objects:
 
         With an upload id, that upload ends in the same transaction and its parts, but for those in use, are freed.
         """
-        with kept_or_removed(self._blobs, bodies), self._database.transaction() as sql:
+        with KeptOrRemoved(self._blobs, bodies), self._database.transaction() as sql:
             old = self._segments_of(bucket, record.key)
             stored = replace(record, segments=record.segments + put_segments(sql, bodies))
             kept = {(segment.row, segment.blob) for segment in stored.segments}

@@ -6,14 +6,14 @@ This module does not know objects or parts as such, only where their bodies lie.
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from reference_server.state.records import Segment, segments_from_json
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Sequence
+    from types import TracebackType
 
     from reference_server.state.blobs import Blobs
     from reference_server.state.bodies import StoredBody
@@ -24,14 +24,23 @@ def put_segments(sql: sqlite3.Connection, bodies: Iterable[StoredBody]) -> tuple
     return tuple(body.segment(_place(sql, body)) for body in bodies)
 
 
-@contextmanager
-def kept_or_removed(blobs: Blobs, bodies: Iterable[StoredBody]) -> Iterator[None]:
-    """Delete the blobs of new bodies when the transaction that should have placed them fails, as on a full disk."""
-    try:
-        yield
-    except BaseException:
-        blobs.remove(body.blob for body in bodies if body.blob)
-        raise
+class KeptOrRemoved:
+    """Deletes the blobs of new bodies when the transaction that should have placed them fails, as on a full disk."""
+
+    __slots__ = ("_blobs", "_bodies")
+
+    def __init__(self, blobs: Blobs, bodies: Sequence[StoredBody]) -> None:
+        self._blobs = blobs
+        self._bodies = bodies
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._blobs.remove(body.blob for body in self._bodies if body.blob)
 
 
 def _place(sql: sqlite3.Connection, body: StoredBody) -> int:

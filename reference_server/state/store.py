@@ -49,8 +49,8 @@ class State:
         return cls(Database(None), MemoryBlobs(dice), dice(ROOT_KEY_BYTES))
 
     @classmethod
-    def at(cls, folder: Path, dice: Callable[[int], bytes]) -> Self:
-        """The state kept in a folder, which is made if it is not there."""
+    def at(cls, folder: Path, dice: Callable[[int], bytes], *, durable: bool = False) -> Self:
+        """The state kept in a folder, which is made if it is not there; a durable one survives power failures."""
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = _lock(folder)
@@ -61,7 +61,8 @@ class State:
                     " database back, or empty the directory; nothing has been changed."
                 )
             root_key = _root_key(folder / "root.key", dice, new=new)
-            state = cls(Database(folder / "server.db"), FileBlobs(folder / "blobs", dice), root_key, lock)
+            database = Database(folder / "server.db", durable=durable)
+            state = cls(database, FileBlobs(folder / "blobs", dice, durable=durable), root_key, lock)
             state.check_root_key()
             state.sweep()
         except (OSError, sqlite3.Error) as error:

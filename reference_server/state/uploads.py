@@ -17,9 +17,9 @@ from reference_server.state.records import (
     upload_from_row,
 )
 from reference_server.state.segments import (
+    KeptOrRemoved,
     end_upload,
     free_segments,
-    kept_or_removed,
     put_segments,
     segments_of_part,
 )
@@ -72,7 +72,7 @@ class Uploads:
 
     def put_part(self, upload_id: str, part: PartRecord, bodies: Sequence[StoredBody]) -> None:
         """Put a part in place of whatever had its number."""
-        with kept_or_removed(self._blobs, bodies), self._database.transaction() as sql:
+        with KeptOrRemoved(self._blobs, bodies), self._database.transaction() as sql:
             freed = free_segments(sql, segments_of_part(sql, upload_id, part.number))
             segments = put_segments(sql, bodies)
             sql.execute(

@@ -12,6 +12,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,7 +29,6 @@ from reference_server.tests.conftest import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from reference_server.tests.conftest import Answer, Rig
 
@@ -210,6 +210,25 @@ def test_accounts_are_made_all_or_not_at_all(monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(sqlite3.OperationalError):
             provision(service.world)
     assert (state.identities.load(), tuple(state.master_keys.load_keys())) == ((), ())
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_durable_upload_is_on_the_disk_before_it_is_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool
+) -> None:
+    state, flushed = State.at(tmp_path, random.Random(1).randbytes, durable=durable), []
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: flushed.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+    )
+    writer = state.blobs.create()
+    writer.write(b"body")
+    blob = writer.commit()
+    folder = tmp_path / "blobs"
+    shelf = folder / blob[:2]
+    assert flushed == ([str(folder), str(shelf / f"{blob}.part"), str(shelf)] if durable else [])
+    (level,) = state._database.connection.execute("PRAGMA synchronous").fetchone()
+    assert level == (2 if durable else 1)  # FULL, NORMAL
+    state.close()
 
 
 # ---- a damaged or foreign data directory -------------------------------------------------------------------------------

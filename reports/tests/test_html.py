@@ -232,8 +232,40 @@ def test_page_text_is_shown_with_every_claimed_sentence_judged(tmp_path: Path) -
 def test_a_line_that_is_not_of_the_schema_is_named(tmp_path: Path, place: tuple[str | int, ...]) -> None:
     source = tmp_path / "results.jsonl"
     source.write_text("".join(json.dumps(record) + "\n" for record in samples.put(RUN, place, 7)), "utf-8")
-    with pytest.raises(ResultsError, match=r"results.jsonl, line.*case"):
+    with pytest.raises(ResultsError, match=r"results.jsonl, line 2: case"):
         write_html(source, tmp_path / "report.html")
+
+
+@pytest.mark.parametrize(
+    ("name", "conclusion", "cause"),
+    [
+        ("reference-server", "conformant", "Nothing is wrong."),
+        ("key-id-header-missing", "non-conformant", "header x-obs-server-side-encryption-kms-key-id is absent"),
+        ("stores-in-the-clear", "non-conformant", "header x-obs-server-side-encryption is absent"),
+        ("copy-forgets-encryption", "non-conformant", "header x-obs-server-side-encryption is absent"),
+    ],
+)
+def test_published_examples_say_what_they_are_examples_of(name: str, conclusion: str, cause: str) -> None:
+    example = Page((TEMPLATES.parent / "examples" / f"{name}.html").read_text("utf-8"))
+    assert f'<div class="hero {conclusion}">' in example.source
+    assert cause in example.text.partition("Root causes")[2]
+    assert len(example.evidence) == len(example.index) > 400
+
+
+@pytest.mark.parametrize("text", ["", "\n", json.dumps(RUN[1]) + "\n"])
+def test_a_file_without_a_header_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "results.jsonl").write_text(text, "utf-8")
+    with pytest.raises(ResultsError, match=r"results.jsonl, line 1: the header is missing"):
+        write_html(tmp_path / "results.jsonl", tmp_path / "report.html")
+
+
+def test_a_run_that_was_killed_in_the_middle_of_a_line_is_shown_up_to_there(tmp_path: Path) -> None:
+    lines = [json.dumps(record) + "\n" for record in RUN[:3]] + [json.dumps(RUN[3])[:90]]
+    (tmp_path / "results.jsonl").write_text("".join(lines), "utf-8")
+    write_html(tmp_path / "results.jsonl", tmp_path / "report.html")
+    page = Page((tmp_path / "report.html").read_text("utf-8"))
+    assert [json.loads(line) for line in page.evidence] == RUN[1:3]
+    assert "2 of 9 planned cases have a result" in page.text
 
 
 def test_every_link_leads_somewhere_and_every_id_is_unique(page: Page) -> None:

@@ -121,7 +121,7 @@ function tabExplain(item) {
   const out = ordered.filter((id) => Object.hasOwn(META.clauses, id)).map((id) => {
     const clause = META.clauses[id];
     return el("section", { class: "why" + (unmet.has(id) ? " unmet" : ""), "aria-label": id },
-      el("h4", {}, clauseLink(id), " ", el("span", { class: "level" }, T("level_" + clause.level)), unmet.has(id) ? badge("check", "unmet") : null),
+      el("h4", {}, clauseLink(id), " ", el("span", { class: "level" }, T("level_" + clause.level)), " ", unmet.has(id) ? badge("check", "unmet") : null),
       el("p", {}, visible(clause.says)),
       el("dl", {}, [["consequence", clause.consequence], ["causes", clause.causes], ["fix", clause.fix]].flatMap(([key, text]) =>
         text ? [el("dt", {}, T(key)), el("dd", {}, visible(text))] : [])));

@@ -107,7 +107,7 @@ function asRaw(item) {
     "  case $ENDPOINT in",
     "    https:*) case $HOST in *:*) at=$HOST ;; *) at=$HOST:443 ;; esac; openssl s_client -quiet -connect \"$at\" < signed ;;",
     "    *) case $HOST in *:*) port=${HOST##*:} ;; *) port=80 ;; esac",
-    "       exec 3<>\"/dev/tcp/${HOST%:*}/$port\"; cat signed >&3; cat <&3 | tee answer | head -c 4096 | tr -d '\\000'; exec 3>&- ;;",
+    "       exec 3<>\"/dev/tcp/${HOST%:*}/$port\"; cat signed >&3; cat <&3 | tee answer | head -c 4096 | LC_ALL=C tr -cd '\\t\\n\\r -~'; exec 3>&- ;;",
     "  esac", "}", "", ...buckets.map((_, at) => `obs PUT ${bucketUrl(at)}`)];
   const recorded = META.endpoint.replace(/^.*:\/\//, "");
   steps.forEach(({ exchange, request, by }, at) => {
