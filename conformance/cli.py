@@ -314,51 +314,49 @@ def _add_baseline(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from conformance import gate
+    if not options.watch:
+        return _run_once(options)
+    from conformance.bundled import bundled_server
     from conformance.casefile import LIBRARY_ROOT
     from conformance.watching import whenever_changed
 
-    _check_run(options)
-    known = gate.Known.asked_for(options)
-    library = _library(options)
-    with _target(options) as target:
-        if not options.watch:
-            return _run_once(options, library, target, known)
-        place = options.cases or LIBRARY_ROOT
-        return whenever_changed(place, lambda: _run_once(options, _library(options), target, known), _say)
+    with contextlib.ExitStack() as stack:
+        if options.target is None and options.endpoint is None:
+            options.target = stack.enter_context(bundled_server())
+        return whenever_changed(options.cases or LIBRARY_ROOT, lambda: _run_once(options), _say)
 
 
 def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _library(options: argparse.Namespace) -> Library:
-    return load_library() if options.cases is None else with_cases_of(load_library(), options.cases)
-
-
-def _run_once(options: argparse.Namespace, library: Library, target: Target, known: Known | None) -> int:
+def _run_once(options: argparse.Namespace) -> int:
     from conformance import gate
     from conformance.campaign import Campaign
     from conformance.journal import Journal
     from conformance.transport import open_transport
     from conformance.world import World
 
-    plan, resumed = _plan(library, target, options), None
-    out = _out_folder(options.out or (options.resume and options.resume.parent))
-    if options.resume is not None:
-        resumed = _resume(options, library, target, plan)
-        plan = resumed.rest()
-    world = World.from_seed(options.seed)
-    journal = Journal(out / "journal.jsonl", target.endpoint)
-    transport = open_transport(target, options.budget)
-    try:
-        campaign = Campaign(plan, library, target, world, journal, transport=transport, budget_s=options.budget)
-        print(f"{target.name}: {len(plan.cases)} cases, profile {plan.profile.name}, seed {world.seed}", flush=True)
-        examine = tuple if options.no_doctor else partial(gate.examine, target, world, journal, transport)
-        code = _play(campaign, library, options, out, known=known, examine=examine, resumed=resumed)
-    finally:
-        transport.close()
-        journal.close()
+    library = load_library() if options.cases is None else with_cases_of(load_library(), options.cases)
+    _check_run(options)
+    known = gate.Known.asked_for(options)
+    with _target(options) as target:
+        plan, resumed = _plan(library, target, options), None
+        out = _out_folder(options.out or (options.resume and options.resume.parent))
+        if options.resume is not None:
+            resumed = _resume(options, library, target, plan)
+            plan = resumed.rest()
+        world = World.from_seed(options.seed)
+        journal = Journal(out / "journal.jsonl", target.endpoint)
+        transport = open_transport(target, options.budget)
+        try:
+            campaign = Campaign(plan, library, target, world, journal, transport=transport, budget_s=options.budget)
+            print(f"{target.name}: {len(plan.cases)} cases, profile {plan.profile.name}, seed {world.seed}", flush=True)
+            examine = tuple if options.no_doctor else partial(gate.examine, target, world, journal, transport)
+            code = _play(campaign, library, options, out, known=known, examine=examine, resumed=resumed)
+        finally:
+            transport.close()
+            journal.close()
     _render(out / "results.jsonl", out, options)
     _write_formats(out / "results.jsonl", out, options.format)
     print(f"report: {out / 'report.html'}")

@@ -441,7 +441,7 @@ STATEFUL = (
     Defect(
         "removed-default-lives-on",
         "A default that an upload has met stays in force after its removal.",
-        ("OBS0064-S01", "OBS0064-S04"),
+        ("OBS0064-S04",),
         _CACHE,
         default_lives_on(),
     ),
@@ -455,7 +455,7 @@ STATEFUL = (
     Defect(
         "named-key-unsets-default-key",
         "Once an upload has named a key, the bucket's default forgets its own.",
-        ("SSEKMS-S11", "OBS0062-S04"),
+        ("SSEKMS-S11",),
         SLIP,
         default_unset_by_named_key(),
     ),
@@ -483,7 +483,7 @@ STATEFUL = (
     Defect(
         "default-removal-lifts-policy",
         "Removing the default encryption removes the bucket's policy.",
-        ("OBS0064-S03", "SSEKMS-S34"),
+        ("SSEKMS-S34",),
         _LOST_UPDATE,
         default_removal_lifts_policy(),
     ),
@@ -497,21 +497,21 @@ STATEFUL = (
     Defect(
         "overwriting-evades-policy",
         "The policy is asked for new objects only; overwriting needs no mode.",
-        ("SSEKMS-S34", "SSEKMS-S32"),
+        ("SSEKMS-S34",),
         SLIP,
         {"authorize": overwriting_evades_policy},
     ),
     Defect(
         "overwriting-keeps-key",
         "An upload that names no key keeps the key of the object it replaces.",
-        ("SSEKMS-S18", "OBS0080-S05", "SSEKMS-R3"),
+        ("SSEKMS-S18", "SSEKMS-R3"),
         SLIP,
         overwriting_keeps_key(copies=False),
     ),
     Defect(
         "copying-over-keeps-key",
         "A copy that names no key keeps the key of the object it replaces.",
-        ("SSEKMS-S18", "SSEKMS-S56", "SSEKMS-R3"),
+        ("SSEKMS-S18", "SSEKMS-R3"),
         SLIP,
         overwriting_keeps_key(copies=True),
     ),
@@ -532,7 +532,7 @@ STATEFUL = (
     Defect(
         "second-copy-onto-itself-loses-key",
         "A second copy of an object onto itself does not see the key it names.",
-        ("OBS0082-S06", "SSEKMS-S56", "SSEKMS-S60"),
+        ("SSEKMS-S56", "SSEKMS-S60"),
         SLIP,
         second_copy_onto_itself(),
     ),
