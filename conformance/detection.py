@@ -45,10 +45,12 @@ def _untouched(head: bytes) -> bytes:
 
 
 class _Passing(Campaign):
-    """A campaign over a state that ends with it: nothing need be removed."""
+    """A campaign over a state that ends with it: of a case's own bucket only the configuration need go."""
+
+    rig: Rig
 
     def _remove(self, bucket: str) -> None:
-        del bucket
+        self.rig.lay_bare(bucket)
 
 
 class _Listening(ServiceTransport):
@@ -101,6 +103,7 @@ class Stage:
             transport=transport if heard is None else _Listening(transport, heard),
             administration=ServiceTransport(rig.serve(HONEST)),
         )
+        campaign.rig = rig
         campaign.prepare()
         for case in self.plan.cases:
             if wanted is None or case.id in wanted:

@@ -11,6 +11,7 @@ import os
 import tempfile
 import time
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,6 +93,12 @@ class Rig:
             keys=data["keys"],
             region=data["region"],
         )
+
+    def lay_bare(self, name: str) -> None:
+        """Take policy and default encryption from a bucket, so that nothing of a case outlives it but its objects."""
+        bucket = self._state.buckets.get(name)
+        if bucket is not None:
+            self._state.buckets.change(replace(bucket, policy=None, policy_text=b"", default=None))
 
     def serve(self, seams: Seams) -> Service:
         """A server over the common state."""
