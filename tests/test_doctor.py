@@ -343,7 +343,7 @@ def test_a_web_server_that_is_no_object_storage(diagnose, set_up, honest):
 
 # ---- a wrong server is not a wrong set-up ---------------------------------------------------------------------------
 
-REFUSES_EVERYTHING = {"answers-403-to-everything"}
+REFUSES_EVERYTHING = {"answers-403-to-everything", "http-date-refused"}
 
 
 @pytest.mark.parametrize("name", DEFECTS)

@@ -40,7 +40,9 @@ def comparable(lines):
             if word not in {"seed", "started", "ended", "duration_ms", "cleanup"}
         }
         for exchange in kept.get("exchanges", ()):
-            exchange.pop("ms")
+            for word in ("ms", "asked", "judged"):
+                exchange.pop(word)
+            exchange["received"].pop("content", None)
             for message in (exchange["sent"], exchange["received"]):
                 message.pop("body_sha256")
                 message.pop("body")
