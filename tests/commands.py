@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 import subprocess
 import sys
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -20,6 +21,11 @@ def from_npm(name):
     if not path.exists():
         subprocess.run(["npm", "ci", "--ignore-scripts", "--silent", "--prefix", str(folder)], check=True, timeout=120)
     return path
+
+
+def heed_sigint():
+    """For ``preexec_fn``: a test run in the background of a shell hands on an ignored SIGINT, which Python respects."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Outcome:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from commands import BIN, ROOT, reference_server
+from commands import BIN, ROOT, heed_sigint, reference_server
 
 from conformance.casefile import load_library
 
@@ -254,6 +254,7 @@ def test_interrupted_run_keeps_what_it_has(tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=heed_sigint,
         )
         deadline = time.time() + 10
         while time.time() < deadline and not (out / "results.jsonl").exists():

@@ -5,7 +5,7 @@ import subprocess
 import threading
 
 import pytest
-from commands import BIN
+from commands import BIN, heed_sigint
 
 from conformance.vocabulary import CaseError
 from conformance.watching import changes, whenever_changed
@@ -33,6 +33,7 @@ def test_an_edited_case_is_played_again_and_a_mistake_in_it_is_waited_out(tmp_pa
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=heed_sigint,
         cwd=tmp_path,
     )
     guard = threading.Timer(60, process.kill)
