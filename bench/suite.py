@@ -6,6 +6,7 @@ Exits as the command line does and prints one JSON line about where the time wen
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import resource
 import shutil
@@ -89,6 +90,7 @@ def main(options: argparse.Namespace) -> int:
         campaign.prepare()
         results = []
         played, cpu = time.perf_counter(), time.process_time()
+        gc.freeze()
         for result in campaign.run(options.jobs):
             results.append(result)
             results_file.case(result)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import math
 import sys
 from datetime import date
@@ -318,6 +319,7 @@ def _play_cases(  # noqa: PLR0913 - as above
             campaign.refuse(refusal)
         else:
             campaign.prepare()
+        gc.freeze()  # what is loaded stays to the end; to look through it again and again is a tenth of a long run
         for result in campaign.run(options.jobs or campaign.target.jobs):
             name = result.case.id
             reason = results_file.case(
