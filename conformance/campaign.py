@@ -6,6 +6,8 @@ and removes them with single deletes whose failure never changes a verdict. Judg
 
 from __future__ import annotations
 
+import itertools
+import math
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conformance import verdict
+from conformance.forging import Turns
 from conformance.judge import parse_xml
 from conformance.play import Scene, assemble, play
-from conformance.vocabulary import CaseResult, Played, RequestTemplate
+from conformance.vocabulary import CaseResult, Exchange, Played, RequestTemplate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,13 +26,16 @@ if TYPE_CHECKING:
     from conformance.casefile import Library
     from conformance.journal import Journal, Kind
     from conformance.transport import Transport
-    from conformance.vocabulary import Case, Exchange, Profile, Request, Requirement, Rung, Target
+    from conformance.vocabulary import Case, Profile, Request, Requirement, Rung, Target
     from conformance.world import World
 
 _CREATED = (200, 201)
+_REFUSED = range(400, 500)
 _GONE = (200, 204, 404)
 _INITIATES = b"?uploads HTTP/1.1\r\n"
 _WRITES = frozenset({"PUT", "POST"})
+_GIVES_UP = 3
+"""Deletes without any answer, one after the other, before clean-up leaves the rest to ``sweep``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +108,31 @@ class Campaign:
         *,
         transport: Transport,
         administration: Transport | None = None,
+        budget_s: float = math.inf,
     ) -> None:
-        """Cases play over ``transport``; buckets are made and removed over ``administration``, by default the same."""
+        """Cases play over ``transport``; buckets are made and removed over ``administration``, by default the same.
+
+        ``budget_s`` counts from now; what has not begun by then is not run, and what has begun goes no further.
+        """
+        self._budget_s, self._end = budget_s, time.perf_counter() + budget_s
         self.plan, self.target, self.world = plan, target, world
         self._library, self._journal = library, journal
         self._transport, self._administration = transport, administration or transport
         self.bucket = f"obsc-{world.run}"
-        self._refused: tuple[Rung, str] | None = None
-        self._numbers = {case.id: number for number, case in enumerate(plan.cases)}
+        self.refused: tuple[Rung, str] | None = None
+        """Why nothing can be played, once ``prepare`` has found out."""
+        self._number = itertools.count(1)
+        self._unanswered = 0
+        self._turns = Turns(lambda: self._administer("HEAD", self.bucket))
         self._own_buckets = threading.Semaphore(target.own_buckets)
+
+    def refuse(self, reason: str) -> None:
+        """Play nothing: every case of the plan is not run, for this reason."""
+        self.refused = "not_run", reason
 
     def prepare(self) -> None:
         """Create the run's bucket. If that fails, every case says so and none is judged."""
-        self._refused = self._create(self.bucket, "the run's bucket")
+        self.refused = self._create(self.bucket, "the run's bucket")
 
     def _create(self, bucket: str, what: str) -> tuple[Rung, str] | None:
         self._journal.will_create("bucket", bucket)
@@ -122,6 +140,8 @@ class Campaign:
         if exchange.response is None:
             return "not_run", f"the target could not be used: {exchange.outcome}"
         if exchange.response.status not in _CREATED:
+            if exchange.response.status in _REFUSED:  # whose bucket it is then, it is not ours to delete
+                self._journal.removed("bucket", bucket)
             return "setup_failed", f"creating {what} was answered {exchange.response.status}"
         return None
 
@@ -143,13 +163,21 @@ class Campaign:
         reason = lacking(case, self.target)
         if reason is not None:
             return CaseResult(case, "not_applicable", reason[0], Played((), (), ()), 0.0)
-        if self._refused is not None:
-            return CaseResult(case, *self._refused, Played((), (), ()), 0.0)
+        if self.refused is None and time.perf_counter() > self._end:
+            return CaseResult(case, "not_run", self._spent(), Played((), (), ()), 0.0)
+        if self.refused is not None:
+            return CaseResult(case, *self.refused, Played((), (), ()), 0.0)
         try:
-            rung, why, played = self._play_in_its_bucket(case) if case.own_bucket else self._graded(case, self.bucket)
+            with self._turns.turn(case):
+                rung, why, played = (
+                    self._play_in_its_bucket(case) if case.own_bucket else self._graded(case, self.bucket)
+                )
         except Exception as error:  # noqa: BLE001 - a bug of ours must not be counted against the target
             played, rung, why = Played((), (), ()), "harness_error", f"the suite failed: {error!r}"
         return CaseResult(case, rung, why, played, (time.perf_counter() - started) * 1000)
+
+    def _play_in_the_runs(self, case: Case) -> tuple[Rung, str, Played]:
+        return self._graded(case, self.bucket)
 
     def _graded(self, case: Case, bucket: str) -> tuple[Rung, str, Played]:
         played = self._drive(case, bucket)
@@ -158,7 +186,7 @@ class Campaign:
     def _play_in_its_bucket(self, case: Case) -> tuple[Rung, str, Played]:
         """Play a case in a bucket of its own, at most a few of which exist at a time (accounts have quotas)."""
         with self._own_buckets:
-            bucket = f"{self.bucket}-{self._numbers[case.id]}"
+            bucket = f"{self.bucket}-{next(self._number)}"
             refused = self._create(bucket, "the case's own bucket")
             try:
                 return (*refused, Played((), (), ())) if refused else self._graded(case, bucket)
@@ -169,17 +197,27 @@ class Campaign:
         token = self.world.token(case.id)
         scene = Scene(self.target, bucket, token, self.world.now, self._library.shapes, self.bucket)
         script = play(case, scene)
-        deadline = time.perf_counter() + self.target.case_timeout_s
+        deadline = min(time.perf_counter() + self.target.case_timeout_s, self._end)
         try:
             request = next(script)
             while time.perf_counter() < deadline:
-                request = script.send(self._send(request))
+                request = script.send(self.transmit(request))
+            late = f"the case took longer than {self.target.case_timeout_s:g} s"
+            why = self._spent() if deadline == self._end else late
+            script.send(Exchange(request, b"", b"", None, f"not sent, {why}", 0.0, sent_body=False))
         except StopIteration as stop:
             played: Played = stop.value
             return played
-        return Played((), (), (), f"the case took longer than {self.target.case_timeout_s:g} s", unanswered=True)
+        raise RuntimeError(f"{case.id} went on without an answer")
 
-    def _send(self, request: Request) -> Exchange:
+    def _spent(self) -> str:
+        return f"the run's budget of {self._budget_s:g} s is used up"
+
+    def transmit(self, request: Request) -> Exchange:
+        """Send a request into a bucket of this run, with what it may create written down before.
+
+        :raises RuntimeError: the bucket is not this run's, and the request would change it.
+        """
         if not self._journal.owns_bucket(request.bucket):
             raise RuntimeError(f"refusing to touch bucket {request.bucket}, which this run did not create")
         if request.method in _WRITES and request.object is not None:
@@ -188,15 +226,17 @@ class Campaign:
                 self._journal.will_create(kind, request.bucket, request.object)
         return self._transport.exchange(request)
 
-    def declared(self) -> frozenset[str]:
-        """Clauses that stay unexercised because the target file declares the gap."""
-        gaps = ((case, lacking(case, self.target)) for case in self.plan.cases)
+    def declared(self, cases: Sequence[Case] | None = None) -> frozenset[str]:
+        """Clauses that stay unexercised because the target file declares the gap, of the plan or of other cases."""
+        gaps = ((case, lacking(case, self.target)) for case in (self.plan.cases if cases is None else cases))
         return frozenset(clause for case, gap in gaps if gap is not None and gap[1] for clause in case.clauses())
 
     def clean_up(self) -> CleanUp:
         """Remove what the journal holds, one delete each."""
+        self._unanswered = 0
         for bucket in dict.fromkeys(entry[1] for entry in self._journal.standing()):
-            self._remove(bucket)
+            if self._unanswered < _GIVES_UP:
+                self._remove(bucket)
         left = tuple(f"{bucket}/{name}" if name else bucket for _, bucket, name in self._journal.standing())
         return CleanUp(self._journal.created, self._journal.created - len(left), left)
 
@@ -205,6 +245,8 @@ class Campaign:
         if bucket != self.bucket:
             self._administer("DELETE", bucket, query=("policy",))
         for kind, _, name in self._journal.standing(bucket):
+            if self._unanswered >= _GIVES_UP:
+                return
             gone = self._abort_uploads(bucket, name) if kind == "upload" else self._delete(bucket, name or None)
             if gone:
                 self._journal.removed(kind, bucket, name)
@@ -225,7 +267,9 @@ class Campaign:
     def _administer(self, method: str, bucket: str, name: str | None = None, query: tuple[str, ...] = ()) -> Exchange:
         scene = Scene(self.target, bucket, "", self.world.now, self._library.shapes)
         template = RequestTemplate(method, bucket, name, query)
-        return self._administration.exchange(assemble(template, scene, scene.values(), None))
+        exchange = self._administration.exchange(assemble(template, scene, scene.values(), None))
+        self._unanswered = self._unanswered + 1 if exchange.response is None else 0
+        return exchange
 
 
 def upload_ids(document: bytes, name: str) -> tuple[str, ...]:

@@ -1,22 +1,21 @@
-"""Case, requirement and profile files: strict YAML to frozen values.
+"""Case, requirement and profile files: parsed YAML to frozen values.
 
-The one place that reads the library from disk. Refuses unknown words, duplicate keys, values that YAML would turn
-into something else than the text that is written, and data that contradicts itself; every error names file, line,
-column, rule and remedy. Does not know how a case is played.
+The one place that reads the library from disk. Refuses unknown words and data that contradicts itself; every error
+names file, line, column, rule and remedy. Does not know YAML (``strictyaml``) nor how a case is played.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import hashlib
 import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from conformance import cache
 from conformance.placeholders import names_in
 from conformance.vocabulary import (
     CEILING,
@@ -37,9 +36,9 @@ from conformance.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from jsonschema.protocols import Validator
+    from conformance.strictyaml import Document, Place
 
 LIBRARY_ROOT = Path(__file__).resolve().parent.parent / "cases"
 RELATIONS = ("equals", "differs", "matches", "one_of", "present", "absent", "unique", "not_md5_of", "http_date")
@@ -48,28 +47,7 @@ GIVEN_PLACEHOLDERS = frozenset({
     "region",
 })  # fmt: skip
 _STAGES: tuple[tuple[str, Stage], ...] = (("setup", "setup"), ("control", "control"), ("steps", "step"))
-_INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
-_YAML11 = yaml.resolver.Resolver.yaml_implicit_resolvers
-
-_Base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-Place = tuple[str | int, ...]
-
-
-@dataclass(slots=True)
-class Document:
-    """A parsed file: its value, and line and column of every place in it."""
-
-    file: str
-    value: Any
-    marks: dict[Place, tuple[int, int]]
-
-    def at(self, place: Iterable[str | int]) -> str:
-        """``file:line:column`` of a place, or of the nearest place that encloses it."""
-        path = tuple(place)
-        while path not in self.marks:
-            path = path[:-1]
-        line, column = self.marks[path]
-        return f"{self.file}:{line}:{column}"
+_CASE_START = re.compile(r"^- +id: +([A-Z0-9-]+) *$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,129 +65,35 @@ class Library:
     pages: Mapping[str, str] = field(default_factory=dict)
 
 
-def parse(text: str, file: str) -> Document:
-    """One YAML document, strictly.
-
-    :raises CaseError: not YAML, a key twice, or a plain scalar that YAML 1.1 or 1.2 readers take for another type.
-    """
-    loader = _Base(text)
-    try:
-        node = loader.get_single_node()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise CaseError(f"{file}:{line}:{column}: not YAML: {error.problem}") from error
-    finally:
-        loader.dispose()
-    if node is None:
-        raise CaseError(f"{file}:1:1: the file is empty")
-    document = Document(file, None, {})
-    document.value = _build(node, (), document)
-    return document
-
-
-def _build(node: yaml.Node, place: Place, document: Document) -> Any:  # noqa: ANN401 - a YAML value
-    document.marks[place] = (node.start_mark.line + 1, node.start_mark.column + 1)
-    if isinstance(node, yaml.MappingNode):
-        return _build_mapping(node, place, document)
-    if isinstance(node, yaml.SequenceNode):
-        return [_build(child, (*place, index), document) for index, child in enumerate(node.value)]
-    return _build_scalar(cast("yaml.ScalarNode", node), place, document)
-
-
-def _build_mapping(node: yaml.MappingNode, place: Place, document: Document) -> dict[str, Any]:
-    built: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        key = str(key_node.value)
-        document.marks[(*place, key)] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
-        if key in built:
-            raise CaseError(f"{document.at((*place, key))}: key {key!r} stands twice in one mapping; keep one of them")
-        value = _build(value_node, (*place, key), document)
-        document.marks[(*place, key)] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
-        built[key] = value
-    return built
-
-
-def _build_scalar(node: yaml.ScalarNode, place: Place, document: Document) -> str | int | bool:
-    text = str(node.value)
-    if node.style:  # empty for a plain scalar in the C loader, None in the pure one
-        return text
-    if text in {"true", "false"}:
-        return text == "true"
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    kind = next((tag for tag, shape in _YAML11.get(text[:1], ()) if shape.match(text)), None)
-    if kind is not None:
-        name = str(kind).rpartition(":")[2]
-        raise CaseError(
-            f"{document.at(place)}: {text or 'an empty value'} reads as a {name} to YAML; write it in quotes"
-        )
-    return text
-
-
-class SchemaCheck:
-    """A kept validator for one schema, with errors in the words of a case writer."""
-
-    def __init__(self, schema_file: Path) -> None:
-        from jsonschema import Draft202012Validator
-
-        self.schema: dict[str, Any] = json.loads(schema_file.read_text("utf-8"))
-        self.validator: Validator = Draft202012Validator(self.schema)
-
-    def errors(self, document: Document) -> Iterator[str]:
-        """One line for each thing wrong, in file order."""
-        found = sorted(
-            self.validator.iter_errors(document.value), key=lambda error: list(map(str, error.absolute_path))
-        )
-        for error in found:
-            yield from self._explain(error, document)
-
-    def _explain(self, error: Any, document: Document) -> Iterator[str]:  # noqa: ANN401 - jsonschema's error
-        place = tuple(error.absolute_path)
-        where = "/".join(map(str, place)) or "the file"
-        if error.validator == "additionalProperties":
-            known = list(error.schema.get("properties", ()))
-            for word in (key for key in error.instance if key not in known):
-                near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-                hint = f"; did you mean {near[0]!r}?" if near else f"; known words: {', '.join(known)}"
-                yield f"{document.at((*place, word))}: unknown word {word!r} in {where}{hint}"
-        elif error.validator == "type" and error.validator_value == "string":
-            yield f"{document.at(place)}: {where} is {json.dumps(error.instance)}, not a string; write it in quotes"
-        elif error.validator == "required":
-            missing = [word for word in error.validator_value if word not in error.instance]
-            yield f"{document.at(place)}: {where} lacks the word {', '.join(map(repr, missing))}"
-        elif error.validator == "minItems" and place and place[-1] == "expect":
-            yield f"{document.at(place)}: {where} is empty; a step states at least one expectation"
-        elif error.validator == "oneOf":
-            options = [" + ".join(option["required"]) for option in error.validator_value if "required" in option]
-            yield f"{document.at(place)}: {where} needs exactly one of: {', '.join(options)}"
-        else:
-            yield f"{document.at(place)}: {where}: {error.message[:300]}"
-
-
 def load_library(root: Path = LIBRARY_ROOT) -> Library:
     """Read and check the whole library.
 
     :raises CaseError: one line for each thing wrong, ``file:line:column: rule and remedy``.
     """
+    sources = [(path.relative_to(root), path.read_text("utf-8")) for path in sorted(root.rglob("*.yaml"))]
+    schemas = [path.read_bytes() for path in sorted(root.glob("*.schema.json"))]
+    key = cache.key(*schemas, *(f"{path.as_posix()}\0{text}".encode() for path, text in sources))
+    kept = cache.load(root, key)
+    if isinstance(kept, Library):
+        return kept
+    library = _build(root, sources)
+    cache.store(root, key, library)
+    return library
+
+
+def _build(root: Path, sources: list[tuple[Path, str]]) -> Library:
+    from conformance.strictyaml import parse_fast
+
     digest = hashlib.sha256()
-    files: dict[str, list[Document]] = {
-        "requirements": [],
-        "profiles": [],
-        "cases": [],
-        "shapes": [],
-        "errata": [],
-    }
+    files: dict[str, list[Document]] = {"requirements": [], "profiles": [], "cases": [], "shapes": [], "errata": []}
     problems: list[str] = []
-    for path in sorted(root.rglob("*.yaml")):
-        relative = path.relative_to(root)
-        text = path.read_text("utf-8")
+    for relative, text in sources:
         digest.update(f"{relative.as_posix()}\0{text}\0".encode())
         kind = _kind_of(relative)
         if kind is None:
             continue
         try:
-            files[kind].append(parse(text, f"cases/{relative.as_posix()}"))
+            files[kind].append(parse_fast(text, f"cases/{relative.as_posix()}"))
         except CaseError as error:
             problems.append(str(error))
     problems += _schema_problems(root, files)
@@ -243,14 +127,45 @@ def load_library(root: Path = LIBRARY_ROOT) -> Library:
     )
 
 
+def with_cases_of(library: Library, path: Path) -> Library:
+    """The library with the cases of one file in place of its own.
+
+    :raises CaseError: the file cannot be read, or as ``load_library`` does.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CaseError(f"{path}: cannot be read: {error}; give a case file in YAML") from error
+    from conformance.strictyaml import SchemaCheck, parse_fast
+
+    document = parse_fast(text, str(path.resolve()))
+    problems = list(SchemaCheck(LIBRARY_ROOT / "case.schema.json").errors(document))
+    if problems:
+        raise CaseError("\n".join(problems))
+    cases = _cases([document], library.requirements, library.shapes, problems)
+    if problems:
+        raise CaseError("\n".join(problems))
+    digest = hashlib.sha256(f"{library.digest}\0{text}".encode()).hexdigest()
+    return dataclasses.replace(library, cases=cases, digest=digest)
+
+
 def _kind_of(relative: Path) -> str | None:
     if relative.name in {"shapes.yaml", "errata.yaml"}:
         return relative.stem
-    folder = relative.parts[0]
-    return {"requirements": "requirements", "profiles": "profiles", "signing": None}.get(folder, "cases")
+    first = relative.parts[0]
+    kinds = {
+        "requirements": "requirements",
+        "profiles": "profiles",
+        "signing": None,
+        "passive.yaml": None,
+        "properties.yaml": None,
+    }
+    return kinds.get(first, "cases")
 
 
 def _schema_problems(root: Path, files: Mapping[str, list[Document]]) -> list[str]:
+    from conformance.strictyaml import SchemaCheck
+
     schemas = {
         "requirements": "requirements.schema.json",
         "profiles": "profile.schema.json",
@@ -323,17 +238,33 @@ def _cases(
     ids: dict[str, str] = {}
     built: list[Case] = []
     for document in documents:
+        lines = _lines_of_cases(document)
         for index, data in enumerate(document.value["cases"]):
             place: Place = ("cases", index)
+            line = lines.get(data["id"]) or document.marks[(*place, "id")][0]
             if data["id"] in ids:
                 problems.append(
                     f"{document.at((*place, 'id'))}: case id {data['id']} is used already at {ids[data['id']]}"
                 )
-            ids[data["id"]] = document.at((*place, "id"))
+            ids[data["id"]] = f"{document.file}:{line}"
             reader = _CaseReader(document, place, data, requirements, shapes)
-            built += reader.cases()
+            built += reader.cases(line)
             problems += reader.problems
     return tuple(built)
+
+
+def _lines_of_cases(document: Document) -> dict[str, int]:
+    """Line, from 1, of each case that begins in the usual way; any other is found through the document's marks."""
+    found: dict[str, int] = {}
+    twice: set[str] = set()
+    line, seen = 1, 0
+    for match in _CASE_START.finditer(document.text):
+        line += document.text.count("\n", seen, match.start())
+        seen = match.start()
+        if match[1] in found:
+            twice.add(match[1])
+        found[match[1]] = line
+    return {id_: line for id_, line in found.items() if id_ not in twice}
 
 
 def _errata(
@@ -403,7 +334,7 @@ class _CaseReader:
     def problem(self, place: Iterable[str | int], text: str) -> None:
         self.problems.append(f"{self.document.at((*self.place, *place))}: {text}")
 
-    def cases(self) -> list[Case]:
+    def cases(self, line: int) -> list[Case]:
         data = self.data
         self._check_rows()
         self._check_level((), data["cites"], data["level"])
@@ -416,7 +347,6 @@ class _CaseReader:
         for clause in data["cites"]:
             if clause not in judged:
                 self.problem(("cites",), f"{clause} is cited, but every expectation of the steps cites something else")
-        line = self.document.marks[(*self.place, "id")][0]
         return [
             Case(
                 id=f"{data['id']}/{row['row']}" if row else data["id"],

@@ -1,7 +1,6 @@
-"""The command line: the one place that sees several rooms.
+"""The command line: every command by name, and those that ask the library or the planted defects.
 
-Reads options, wires library, target, transport, campaign and renderers together, prints, and exits with the codes of
-``verdict.EXIT``. Decides nothing about conformance.
+Reads options, prints, and exits with the codes of ``verdict.EXIT``. Decides nothing about conformance.
 """
 
 from __future__ import annotations
@@ -11,26 +10,18 @@ import contextlib
 import json
 import os
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conformance import __version__, verdict
+from conformance import __version__, exploring, offline, running, verdict
 from conformance.casefile import load_library
-from conformance.vocabulary import CaseError, TargetError
+from conformance.shared_options import add_target_options, chosen_target
+from conformance.vocabulary import CaseError, TargetError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from conformance.campaign import Campaign, Plan
     from conformance.casefile import Library
-    from conformance.vocabulary import CaseResult, Target
-
-_MARKS = {"pass": "ok", "observed": "seen", "not_applicable": "n/a"}
-
-
-class UsageError(Exception):
-    """A wrong option value; the message says which and what would be right."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,23 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"obs-conformance {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    run = commands.add_parser("run", help="play the cases; without a target against the bundled reference server")
-    where = run.add_mutually_exclusive_group()
-    where.add_argument("--target", type=Path, metavar="FILE.toml", help="target file")
-    where.add_argument("--endpoint", metavar="URL", help="endpoint alone; credentials from the environment")
-    run.add_argument("--profile", metavar="NAME", help="profile to judge by (default: the target file's)")
-    run.add_argument(
-        "--select",
-        action="append",
-        default=[],
-        metavar="TEXT",
-        help="only cases whose id contains TEXT, or of that area or clause",
-    )
-    run.add_argument("--jobs", type=int, metavar="N", help="cases at a time (default: the target file's limit, 8)")
-    run.add_argument("--seed", type=int, metavar="N", help="seed of generated names")
-    run.add_argument("--strict", action="store_true", help="a broken SHOULD fails the target too")
-    run.add_argument("--out", type=Path, metavar="DIR", help="folder for results.jsonl, report.html, junit.xml")
-    run.set_defaults(command=_run)
+    running.add_commands(commands)
     for name, command, text in (
         ("list", _list, "list the cases"),
         ("check", _check, "check the case library"),
@@ -99,133 +74,58 @@ def _parser() -> argparse.ArgumentParser:
     defects.add_argument("--over-http", type=int, default=0, metavar="N", help="also N servers through sockets")
     defects.add_argument("--write", action="store_true", help="refresh proofs and matrix of a checkout")
     defects.set_defaults(command=_defects)
-    report = commands.add_parser("report", help="render a results file again")
-    report.add_argument("results", type=Path, metavar="RESULTS.jsonl")
-    report.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: beside the results)")
-    report.set_defaults(command=_report)
+    offline.add_commands(commands)
+    exploring.add_commands(commands, add_target_options)
+    for name, explore in (
+        ("probe", _probe),
+        ("shell", _shell),
+        ("explore", _explore),
+        ("diff", _diff),
+        ("client", exploring.run_client),
+    ):
+        commands.choices[name].set_defaults(command=explore)
     return parser
 
 
-def _run(options: argparse.Namespace) -> int:
-    from conformance.campaign import Campaign
-    from conformance.journal import Journal
-    from conformance.transport import open_transport
+def _probe(options: argparse.Namespace) -> int:
+    with chosen_target(options) as target:
+        return exploring.run_probe(options, target)
+
+
+def _explore(options: argparse.Namespace) -> int:
+    from conformance.selftest import campaign_in_process
     from conformance.world import World
+    from reference_server.defects import DEFECTS
+    from reference_server.service import HONEST
 
-    library = load_library()
-    if options.jobs is not None and options.jobs < 1:
-        raise UsageError(f"--jobs {options.jobs}: at least one case plays at a time")
-    with _target(options) as target:
-        plan = _plan(library, options.profile or target.profile, options.select)
-        out = _out_folder(options.out)
-        world = World.from_seed(options.seed)
-        journal = Journal(out / "journal.jsonl", target.endpoint)
-        transport = open_transport(target)
-        try:
-            campaign = Campaign(plan, library, target, world, journal, transport=transport)
-            print(f"{target.name}: {len(plan.cases)} cases, profile {plan.profile.name}, seed {world.seed}", flush=True)
-            code = _play(campaign, library, options, out)
-        finally:
-            transport.close()
-            journal.close()
-    _render(out / "results.jsonl", out)
-    print(f"report: {out / 'report.html'}")
-    return code
+    seed = World.from_seed(options.seed).seed
+    if options.target is not None or options.endpoint is not None:
+        if options.defect is not None:
+            raise UsageError("--defect is for the server in process; start obs-reference-server --defect instead")
+        with chosen_target(options) as target, exploring.over_http(target, seed, options.rate or 50.0) as campaign:
+            return exploring.run_explore(options, campaign, seed)
+    if options.defect is not None and options.defect not in DEFECTS:
+        raise UsageError(f"no defect named {options.defect}; obs-reference-server --list-defects shows them")
+    seams = HONEST if options.defect is None else DEFECTS[options.defect].seams()
+    with campaign_in_process(load_library(), seams, seed) as campaign:
+        return exploring.run_explore(options, campaign, seed)
 
 
-@contextlib.contextmanager
-def _target(options: argparse.Namespace) -> Iterator[Target]:
+def _diff(options: argparse.Namespace) -> int:
     from conformance.bundled import bundled_server
-    from conformance.target import load_target, target_from_endpoint
+    from conformance.target import load_target
 
-    if options.target is not None:
-        yield load_target(options.target)
-    elif options.endpoint is not None:
-        yield target_from_endpoint(options.endpoint)
-    else:
-        with bundled_server() as target_file:
-            yield load_target(target_file)
-
-
-def _plan(library: Library, profile: str, select: Sequence[str]) -> Plan:
-    from conformance.campaign import make_plan
-
-    try:
-        plan = make_plan(library, profile, select)
-    except KeyError as error:
-        raise UsageError(f"no profile named {profile!r}; there are: {', '.join(library.profiles)}") from error
-    if not plan.cases:
-        raise UsageError(f"no case matches --select {' '.join(select)}; obs-conformance list shows them all")
-    return plan
+    if not 1 <= len(options.target) <= 2:  # noqa: PLR2004 - two sides
+        raise UsageError("diff: give --target twice, or once to compare with the bundled server")
+    with contextlib.ExitStack() as stack:
+        files = options.target if len(options.target) > 1 else [stack.enter_context(bundled_server()), *options.target]
+        first, second = map(load_target, files)
+        return exploring.run_diff(options, first, second)
 
 
-def _out_folder(chosen: Path | None) -> Path:
-    folder = chosen or Path("conformance-results") / datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--out {folder}: cannot be made: {error.strerror}") from error
-    return folder
-
-
-def _play(campaign: Campaign, library: Library, options: argparse.Namespace, out: Path) -> int:
-    from conformance.results import Redactor, ResultsFile
-
-    plan, target, world = campaign.plan, campaign.target, campaign.world
-    results_file = ResultsFile(out / "results.jsonl", Redactor(target.secrets()))
-    results_file.header(
-        library=library,
-        profile=plan.profile,
-        requirements=plan.requirements,
-        target=target,
-        cases=plan.cases,
-        seed=world.seed,
-        started=world.stamp(),
-    )
-    results: list[CaseResult] = []
-    interrupted = False
-    try:
-        campaign.prepare()
-        for result in campaign.run(options.jobs or target.jobs):
-            results.append(result)
-            results_file.case(result)
-            if result.rung != "pass":
-                print(
-                    f"{_MARKS.get(result.rung, result.rung.upper()):>14}  {result.case.id}  {result.reason}", flush=True
-                )
-    except KeyboardInterrupt:
-        interrupted = True
-    cleaned = campaign.clean_up()
-    summary = verdict.conclude(
-        plan.requirements, results, declared=campaign.declared(), strict=options.strict, interrupted=interrupted
-    )
-    code = verdict.EXIT[summary.conclusion]
-    cleanup = {"created": cleaned.created, "removed": cleaned.removed, "left": list(cleaned.left)}
-    results_file.footer(summary, code, cleanup, world.stamp())
-    if cleaned.left:
-        print(f"left behind on the target: {', '.join(cleaned.left)} (see {out / 'journal.jsonl'})", file=sys.stderr)
-    print(summary.headline)
-    return code
-
-
-def _render(results: Path, out: Path) -> None:
-    from reports.html import write_html
-    from reports.junit import write_junit
-    from reports.model import ResultsError, read_results
-
-    try:
-        read = read_results(results)
-    except ResultsError as error:
-        raise UsageError(str(error)) from error
-    write_html(read, out / "report.html")
-    write_junit(read, out / "junit.xml")
-
-
-def _report(options: argparse.Namespace) -> int:
-    out = _out_folder(options.out or options.results.parent)
-    _render(options.results, out)
-    print(f"report: {out / 'report.html'}")
-    return 0
+def _shell(options: argparse.Namespace) -> int:
+    with chosen_target(options) as target:
+        return exploring.run_shell(target)
 
 
 def _list(_: argparse.Namespace) -> int:
@@ -235,16 +135,18 @@ def _list(_: argparse.Namespace) -> int:
 
 
 def _check(_: argparse.Namespace) -> int:
+    from conformance.passive import load_rules
     from conformance.vectors import judge_vector, load_vectors
 
     library = load_library()
+    rules = load_rules(library)
     problems = list(_orphans(library))
     vectors = load_vectors()
     problems += [line for vector in vectors["vectors"] for line in judge_vector(vector, vectors["secret_key"])]
     if problems:
         raise CaseError("\n".join(problems))
     counts = f"{len(library.cases)} cases, {len(library.requirements)} clauses, {len(library.profiles)} profiles"
-    print(f"{counts}, {len(vectors['vectors'])} signing vectors: sound")
+    print(f"{counts}, {len(vectors['vectors'])} signing vectors, {len(rules)} passive rules: sound")
     return 0
 
 

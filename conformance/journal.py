@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Literal, TextIO
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 Kind = Literal["bucket", "object", "upload"]
@@ -22,11 +23,26 @@ class Journal:
     """Resources of one run, each known by (kind, bucket, object name or empty)."""
 
     def __init__(self, path: Path, endpoint: str) -> None:
+        """Open or go on with a journal; half a line at its end, of a crash, was never acted upon and is dropped."""
+        if path.is_file():
+            whole = path.read_bytes().rpartition(b"\n")
+            with path.open("r+b") as file:
+                file.truncate(len(whole[0]) + len(whole[1]))
         self._file: TextIO = path.open("a", encoding="utf-8")
         self._lock = threading.Lock()
         self._standing: dict[tuple[Kind, str, str], None] = {}
         self.created = 0
         self._write({"endpoint": endpoint})
+
+    def recall(self, entries: Iterable[tuple[bool, Kind, str, str]]) -> None:
+        """Take over what an earlier run wrote: (created or removed, kind, bucket, name), in order."""
+        with self._lock:
+            for created, kind, bucket, name in entries:
+                if created:
+                    self._standing[kind, bucket, name] = None
+                else:
+                    self._standing.pop((kind, bucket, name), None)
+            self.created = len(self._standing)
 
     def will_create(self, kind: Kind, bucket: str, name: str = "") -> None:
         """Write a resource down; call it before the request that may create the resource leaves."""

@@ -12,10 +12,11 @@ import json
 import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from conformance.vocabulary import BytesDue
+from conformance.vocabulary import BytesDue, kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _SHOWN = 400
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
     """All that a judgement may look at: the answer, the method it answers, and the case's memory."""
 
@@ -34,6 +35,21 @@ class View:
     bodies: Mapping[str, bytes]
     earlier: tuple[Response, ...]
     now: float
+
+    @cached_property
+    def headers(self) -> Mapping[str, tuple[str, ...]]:
+        """All values of each header, in order, by its name in lower case."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name, value in self.response.headers:
+            lowered = name.lower()
+            found[lowered] = (*found.get(lowered, ()), value)
+        return found
+
+    @cached_property
+    def document(self) -> ET.Element | None:
+        """The root of the body as XML, None if it is none or more than evidence keeps."""
+        document = _document(self.response)
+        return None if document is None else parse_xml(document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +67,7 @@ def select(selector: str, view: View) -> tuple[str, ...]:
 
 
 def _xml_values(path: str, view: View) -> tuple[str, ...]:
-    root = parse_xml(view.response.body)
+    root = view.document
     if root is None:
         return ()
     first, *rest = path.split("/")
@@ -63,6 +79,11 @@ def _xml_values(path: str, view: View) -> tuple[str, ...]:
     return tuple((element.text or "").strip() for element in level)
 
 
+def _document(response: Response) -> bytes | None:
+    """The body if evidence keeps all of it; what it does not keep is not read, so that anybody can judge again."""
+    return response.body if kept(response.body) == response.size else None
+
+
 def _local(element: ET.Element) -> str:
     return element.tag.rpartition("}")[2]
 
@@ -72,7 +93,7 @@ def parse_xml(body: bytes) -> ET.Element | None:
 
     A document type is refused because entity declarations are the one way XML makes small input large.
     """
-    if b"<!DOCTYPE" in body:
+    if b"<" not in body or b"<!DOCTYPE" in body:
         return None
     try:
         return ET.fromstring(body)  # noqa: S314 - document types are refused above
@@ -84,8 +105,8 @@ _SELECTORS: Mapping[str, Callable[[str, View], tuple[str, ...]]] = {
     "status": lambda _, view: (str(view.response.status),),
     "code": lambda _, view: _xml_values("Error/Code", view) or view.response.values("x-obs-error-code"),
     "interim": lambda _, view: tuple(str(status) for status in view.response.interim),
-    "body": lambda _, view: (str(len(view.response.body)),),
-    "header": lambda name, view: view.response.values(name),
+    "body": lambda _, view: (str(view.response.size),),
+    "header": lambda name, view: view.headers.get(name.lower(), ()),
     "xml": _xml_values,
 }
 
@@ -197,18 +218,31 @@ def _bytes_due(due: BytesDue, view: View) -> bytes:
 
 def _body_is(_: str, wanted: object, view: View) -> Iterator[str]:
     due = wanted if isinstance(wanted, BytesDue) else BytesDue((str(wanted),))
-    right, came = _bytes_due(due, view), view.response.body
-    if came != right:
-        at = next((i for i, (a, b) in enumerate(zip(came, right, strict=False)) if a != b), min(len(came), len(right)))
-        digest = hashlib.sha256(came).hexdigest()
-        sizes = f"{len(came)} bytes and differs from the {len(right)} bytes written"
-        yield f"body has {sizes} at offset {at} (SHA-256 {digest})"
+    right, came = _bytes_due(due, view), view.response
+    if came.body == right if came.whole is None else came.whole == (len(right), hashlib.sha256(right).hexdigest()):
+        return
+    sizes = f"{came.size} bytes and differs from the {len(right)} bytes written"
+    yield f"body has {sizes} {_where(came, right)} (SHA-256 {came.sha256})"
+
+
+def _where(came: Response, right: bytes) -> str:
+    """Where two unequal bodies part, as far as the evidence that is kept can tell."""
+    prefix = came.body[: kept(came.body)]
+    at = next((index for index, pair in enumerate(zip(prefix, right, strict=False)) if pair[0] != pair[1]), None)
+    if at is not None:
+        return f"at offset {at}"
+    if came.size <= len(right) and came.sha256 == hashlib.sha256(right[: came.size]).hexdigest():
+        return f"at offset {came.size}"
+    if len(prefix) >= len(right):
+        return f"at offset {len(right)}"
+    return f"beyond offset {len(prefix) - 1}"
 
 
 def _body_json(_: str, wanted: object, view: View) -> Iterator[str]:
+    document = _document(view.response)
     try:
-        came = json.loads(view.response.body)
-    except ValueError:
+        came = json.loads(b"" if document is None else document)
+    except (ValueError, RecursionError):
         yield "the body is not JSON"
         return
     if _plain_json(came) != _plain_json(json.loads(str(wanted))):
@@ -226,8 +260,8 @@ def _plain_json(value: object) -> object:
 
 
 def _body_empty(_: str, __: object, view: View) -> Iterator[str]:
-    if view.response.body:
-        yield f"body has {len(view.response.body)} bytes where none is due"
+    if view.response.size:
+        yield f"body has {view.response.size} bytes where none is due"
 
 
 def _refused(_: str, wanted: object, view: View) -> Iterator[str]:
@@ -289,7 +323,7 @@ def differences(word: str, subject: str, wanted: object, view: View) -> tuple[st
 def evidence(word: str, subject: str, view: View) -> str:
     """What came, for the column beside what was wanted."""
     if word.startswith("body"):
-        return f"{len(view.response.body)} bytes, SHA-256 {hashlib.sha256(view.response.body).hexdigest()}"
+        return f"{view.response.size} bytes, SHA-256 {view.response.sha256}"
     if word in {"status", "refused"}:
         code = select("code", view)
         return f"{view.response.status} {view.response.reason}".rstrip() + (f", code {code[0]}" if code else "")

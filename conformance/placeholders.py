@@ -24,12 +24,14 @@ def fill(text: str, values: Mapping[str, str]) -> str:
 
     :raises UnknownPlaceholderError: a name has no value.
     """
+    if "{" not in text:
+        return text
 
     def value_of(match: re.Match[str]) -> str:
-        name = match[1]
-        if name not in values:
-            raise UnknownPlaceholderError(name)
-        return values[name]
+        try:
+            return values[match[1]]
+        except KeyError as error:
+            raise UnknownPlaceholderError(match[1]) from error
 
     return PLACEHOLDER.sub(value_of, text)
 

@@ -11,15 +11,17 @@ import base64
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import formatdate
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from conformance import judge, signing
-from conformance.placeholders import fill
-from conformance.vocabulary import Exchange, Finding, Observation, Played, Request
+from conformance.bodies import body_bytes
+from conformance.placeholders import fill, names_in
+from conformance.vocabulary import Exchange, Finding, Observation, Place, Played, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -44,6 +46,10 @@ class Scene:
     now: Callable[[], float]
     shapes: Mapping[str, str]
     shared_bucket: str = ""
+
+    def at(self, moment: float) -> Scene:
+        """The same scene with its clock stopped, so that one request carries one time."""
+        return replace(self, now=lambda: moment)
 
     def values(self, case: Case | None = None) -> dict[str, str]:
         """The placeholders every case has, and those of its row."""
@@ -74,10 +80,18 @@ class _Memory:
     observations: list[Observation] = field(default_factory=list)
     exchanges: list[tuple[str, Exchange]] = field(default_factory=list)
     answers: list[Response] = field(default_factory=list)
+    place: Place | None = None
+    times: list[tuple[float, float]] = field(default_factory=list)
 
     def played(self, stopped: str = "", *, unanswered: bool = False) -> Played:
         return Played(
-            tuple(self.findings), tuple(self.observations), tuple(self.exchanges), stopped, unanswered=unanswered
+            tuple(self.findings),
+            tuple(self.observations),
+            tuple(self.exchanges),
+            stopped,
+            unanswered=unanswered,
+            place=self.place,
+            times=tuple(self.times),
         )
 
 
@@ -87,15 +101,19 @@ def play(case: Case, scene: Scene) -> Generator[Request, Exchange, Played]:
     It ends early where going on would only repeat one difference: no answer, a failed set-up or control step, or a
     judged status that is not the one due.
     """
-    memory = _Memory(scene.values(case))
+    place = Place(scene.bucket, scene.shared_bucket, scene.token)
+    memory = _Memory(scene.values(case), place=place)
     for step in case.steps:
         body = _remember_body(step.request.body, memory, scene, case)
-        request = assemble(step.request, scene, memory.values, body)
+        asked = scene.now()
+        request = assemble(step.request, scene.at(asked), memory.values, body)
         exchange = yield request
+        judged = scene.now()
         memory.exchanges.append((step.name, exchange))
+        memory.times.append((asked, judged))
         if exchange.response is None:
             return memory.played(f"{step.name}: no answer: {exchange.outcome}", unanswered=True)
-        view = judge.View(exchange.response, step.request.method, memory.bodies, tuple(memory.answers), scene.now())
+        view = judge.View(exchange.response, step.request.method, memory.bodies, tuple(memory.answers), judged)
         broken = _judge(step, view, memory)
         memory.answers.append(exchange.response)
         if any(step.stage != "step" or finding.word in {"status", "refused"} for finding in broken):
@@ -116,11 +134,6 @@ def _remember_body(spec: BodySpec | None, memory: _Memory, scene: Scene, case: C
     elif spec.name not in memory.bodies:
         memory.bodies[spec.name] = body_bytes(f"{scene.token}/{case.id}/{spec.name}", spec.size or 0)
     return memory.bodies[spec.name]
-
-
-def body_bytes(label: str, size: int) -> bytes:
-    """Deterministic bytes that look random: no two labels share them, so a mixed-up object is noticed."""
-    return hashlib.shake_128(label.encode()).digest(size)
 
 
 def _judge(step: Step, view: judge.View, memory: _Memory) -> tuple[Finding, ...]:
@@ -150,8 +163,8 @@ def _findings(step: Step, check: Check, view: judge.View, values: Mapping[str, s
 
 def _filled(check: Check, values: Mapping[str, str]) -> object:
     if check.word == "matches":
-        literal = {name: value if name.startswith("shape.") else _literally(value) for name, value in values.items()}
-        return fill(str(check.wanted), literal)
+        names = names_in(str(check.wanted))
+        return fill(str(check.wanted), {name: _pattern(name, values[name]) for name in names if name in values})
     if isinstance(check.wanted, str):
         return fill(check.wanted, values)
     if isinstance(check.wanted, tuple):
@@ -159,8 +172,10 @@ def _filled(check: Check, values: Mapping[str, str]) -> object:
     return check.wanted
 
 
-def _literally(value: str) -> str:
-    """A value as a regular expression for itself; unlike ``re.escape`` it leaves dashes readable."""
+def _pattern(name: str, value: str) -> str:
+    """A value as a regular expression: a shape is one, any other stands for itself with its dashes left readable."""
+    if name.startswith("shape."):
+        return value
     return re.sub(r"[.^$*+?{}\[\]\\|()]", r"\\\g<0>", value)
 
 
@@ -175,9 +190,9 @@ def assemble(template: RequestTemplate, scene: Scene, values: Mapping[str, str],
     if template.form is not None:
         body = form_body(template, scene, {**values, "bucket": bucket}, body or b"")
     wire_body = _chunked(body or b"", template.chunked) if template.chunked else body or b""
-    known = {**values, **_derived(scene, host, body or b"")}
+    known = _Known(values, host, body or b"", scene.now)
     query = tuple(_parameter(fill(text, known)) for text in template.query)
-    lines = _with_standard_lines(template, has_body=body is not None)
+    lines, expects = _lines_of(template, has_body=body is not None)
     unsigned = tuple(_header(fill(line, known)) for line in lines)
     if template.sign == "url":
         query = _signed_query(template, scene, (bucket, name), query, unsigned)
@@ -187,7 +202,6 @@ def assemble(template: RequestTemplate, scene: Scene, values: Mapping[str, str],
     query += tuple(_parameter(fill(text, known)) for text in template.add_after)
     target = f"{path}?{signing.encode_query(query)}" if query else path
     head = [f"{template.method} {target} HTTP/1.1", *(fill(line, known) for line in lines), "", ""]
-    expects = any(_header(line)[0].lower() == "expect" for line in lines)
     return Request(
         template.method,
         "\r\n".join(head).encode(),
@@ -213,7 +227,9 @@ def address(target: Target, bucket: str, name: str | None) -> tuple[str, str]:
     return host, f"/{bucket}" if name is None else f"/{bucket}/{encoded}"
 
 
-def _with_standard_lines(template: RequestTemplate, *, has_body: bool) -> tuple[str, ...]:
+@lru_cache(maxsize=4096)
+def _lines_of(template: RequestTemplate, *, has_body: bool) -> tuple[tuple[str, ...], bool]:
+    """The header lines of a template with the standard ones that it lacks, and whether one of them is Expect."""
     listed = {_header(line)[0].lower() for line in template.headers}
     wanted = {"Host": "{host}", "Date": "{date}"}
     if template.sign == "header":
@@ -228,19 +244,32 @@ def _with_standard_lines(template: RequestTemplate, *, has_body: bool) -> tuple[
         f"{name}: {value}" for name, value in wanted.items() if name.lower() not in listed | _lowered(template.omit)
     ]
     first = [line for line in added if line.startswith("Host:")]
-    return (*first, *template.headers, *(line for line in added if line not in first))
+    return (*first, *template.headers, *(line for line in added if line not in first)), "expect" in listed
 
 
-def _derived(scene: Scene, host: str, body: bytes) -> dict[str, str]:
-    """Placeholders that follow from the request itself."""
-    return {
-        "host": host,
-        "date": formatdate(scene.now(), usegmt=True),
-        "date.skewed": formatdate(scene.now() - SKEW_S, usegmt=True),
-        "length": str(len(body)),
-        "md5": base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode(),
-        "authorization": "",
-    }
+class _Known(dict[str, str]):
+    """The placeholders of a request: those of its case and those that follow from the request, made when asked for."""
+
+    def __init__(self, values: Mapping[str, str], host: str, body: bytes, now: Callable[[], float]) -> None:
+        super().__init__(values, host=host, authorization="")
+        self._body, self._now = body, now
+
+    def __missing__(self, name: str) -> str:
+        value = self[name] = _DERIVED[name](self._body, self._now())
+        return value
+
+
+@lru_cache(maxsize=8)
+def _http_date(second: int) -> str:
+    return formatdate(second, usegmt=True)
+
+
+_DERIVED: Mapping[str, Callable[[bytes, float], str]] = {
+    "date": lambda _, now: _http_date(int(now)),
+    "date.skewed": lambda _, now: _http_date(int(now) - SKEW_S),
+    "length": lambda body, _: str(len(body)),
+    "md5": lambda body, _: base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode(),
+}
 
 
 def _chunked(body: bytes, size: int) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import html
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,16 @@ if TYPE_CHECKING:
 
     from conformance.campaign import Campaign
     from conformance.casefile import Library
+    from conformance.results import Redactor
     from conformance.vocabulary import Case, CaseResult
 
 _HERE = Path(__file__).resolve().parent
 _ANCHOR = _HERE / "pytest_plugin.py"
+ATTACH_ALL = 1000
+"""pytest-html makes 3 kB of page and 10 kB of memory of each attached kB."""
+
+_SHOWN = 400
+"""Bytes of a body in the HTML table: it has to stay light with a thousand cases."""
 _FAILING = frozenset({"fail", "harness_error", "setup_failed", "blocked", "not_run"})
 _RUN: pytest.StashKey[Run] = pytest.StashKey()
 _LIBRARY: pytest.StashKey[Library] = pytest.StashKey()
@@ -43,6 +49,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--obs-target", metavar="FILE.toml", help="target file (default: the bundled reference server)")
     group.addoption("--obs-profile", metavar="NAME", help="profile to judge by (default: the target file's)")
     group.addoption("--obs-seed", type=int, metavar="N", help="seed of generated names")
+    group.addoption(
+        "--obs-attach",
+        type=int,
+        default=ATTACH_ALL,
+        metavar="N",
+        help=f"in a run of more than N cases only those that fail carry their exchanges (default: {ATTACH_ALL})",
+    )
 
 
 def _asked_for(config: pytest.Config) -> bool:
@@ -82,8 +95,10 @@ class CaseLibrary(pytest.File):
         except CaseError as error:
             raise self.CollectError(str(error)) from error
         self.config.stash[_LIBRARY] = library
-        for file in dict.fromkeys(case.file for case in library.cases):
-            cases = [case for case in library.cases if case.file == file]
+        of_file: dict[str, list[Case]] = {}
+        for case in library.cases:
+            of_file.setdefault(case.file, []).append(case)
+        for file, cases in of_file.items():
             yield CaseFile.from_parent(self, name=file, nodeid=file, cases=cases)
 
 
@@ -114,7 +129,7 @@ class CaseItem(pytest.Item):
         """Play the case; a gap of the target is a skip with its reason, everything that is not a verdict an error."""
         run = _the_run(self.config)
         self.result = run.campaign.play_case(self.case)
-        run.results.append(self.result)
+        run.results.append(_without_exchanges(self.result))
         if self.result.rung == "not_applicable":
             pytest.skip(self.result.reason)
         if self.result.rung in _FAILING:
@@ -123,12 +138,23 @@ class CaseItem(pytest.Item):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:  # noqa: ANN401
         """The differences in English; a traceback only for a bug of ours."""
         if isinstance(excinfo.value, NotConformingError):
-            return describe(excinfo.value.result)
+            return _without_secrets(excinfo.value.result, _the_run(self.config).redact)
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Where the case stands and what it says."""
         return _HERE.parent / self.case.file, self.case.line - 1, f"{self.case.id}: {self.case.says}"
+
+
+def _without_exchanges(result: CaseResult) -> CaseResult:
+    """What a conclusion needs of a result; the exchanges of all cases together would not fit into memory."""
+    return replace(result, played=replace(result.played, exchanges=()))
+
+
+def _without_secrets(result: CaseResult, redact: Any) -> str:  # noqa: ANN401 - a Redactor, imported late
+    """A failed case as text; what was sent goes through the redactor with it, for an answer may repeat a signature."""
+    sent = "".join(exchange.request.head.decode("latin-1") for _, exchange in result.played.exchanges)
+    return str(redact.text(f"{describe(result)}\0{sent}")).partition("\0")[0]
 
 
 def describe(result: CaseResult) -> str:
@@ -146,7 +172,7 @@ class Run:
 
     campaign: Campaign
     results: list[CaseResult]
-    redact: Any
+    redact: Redactor
     close: contextlib.ExitStack
 
 
@@ -186,12 +212,24 @@ def _start(config: pytest.Config) -> Run:
     return Run(campaign, [], Redactor(target.secrets()), stack)
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:  # noqa: ANN401 - pytest's reporter
-    """The conclusion over the clauses of the profile, after pytest's own counts."""
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: Any,  # noqa: ANN401 - pytest's reporter
+    config: pytest.Config,
+) -> Iterator[None]:
+    """The conclusion over the clauses of the profile, after pytest's own texts of the failures.
+
+    For each failure pytest looks through every report of a phase that passed for something that was printed in it:
+    with many cases that takes longer than the run. The reports in which nothing was printed are dropped before.
+    """
     from conformance import verdict
 
     if _RUN not in config.stash:
+        yield
         return
+    quiet = terminalreporter.stats.get("", [])
+    quiet[:] = [report for report in quiet if report.sections]
+    yield
     run = config.stash[_RUN]
     summary = verdict.conclude(run.campaign.plan.requirements, run.results, declared=run.campaign.declared())
     terminalreporter.section("obs-conformance")
@@ -214,24 +252,47 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         return
     report = outcome.get_result()
     report.obs_clauses, report.obs_level = ", ".join(item.case.clauses()), item.case.level
-    if item.result is not None and item.config.pluginmanager.hasplugin("html"):
+    result, item.result = item.result, None
+    if result is None:
+        return
+    report.obs_verdict = result.rung
+    few = len(item.session.items) <= item.config.getoption("obs_attach")
+    if (few or report.failed) and item.config.getoption("htmlpath", None):
         from pytest_html import extras
 
-        redact = _the_run(item.config).redact
-        for step, exchange in item.result.played.exchanges:
-            heads = f"{exchange.request.head.decode('latin-1')}\n{exchange.received_head.decode('latin-1')}"
-            text = html.escape(f"{step}\n{redact.text(heads)}")
-            report.extras = [*getattr(report, "extras", []), extras.html(f"<pre>{text}</pre>")]
+        text = html.escape(wire(result, _the_run(item.config).redact))
+        report.extras = [*getattr(report, "extras", []), extras.html(f"<pre>{text}</pre>")]
+
+
+def wire(result: CaseResult, redact: Redactor) -> str:
+    """The exchanges of a case without secrets: heads as they went, bodies by size and by beginning where it is text."""
+    parts = []
+    for step, exchange in result.played.exchanges:
+        for sign, head, body in (
+            (">", exchange.request.head, exchange.request.body if exchange.sent_body else b""),
+            ("<", exchange.received_head, exchange.received_body),
+        ):
+            lines = redact.text(head.decode("latin-1")).rstrip("\r\n").split("\r\n")
+            lines += [_body(body, redact)] if body else []
+            parts += [f"{sign} {ascii(line)[1:-1]}" for line in lines]
+        parts += [f"* {step}: {exchange.outcome}, {exchange.ms:.1f} ms", ""]
+    return "\n".join(parts)
+
+
+def _body(body: bytes, redact: Redactor) -> str:
+    """A body in a line: its beginning if it is ASCII, and its size."""
+    size = f"({len(body)} bytes)"
+    return f"{redact.text(body[:_SHOWN].decode())} {size}" if body[:_SHOWN].isascii() else size
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_html_results_table_header(cells: list[str]) -> None:
-    """Columns for clauses and level."""
-    cells[2:2] = ["<th>Clauses</th>", "<th>Level</th>"]
+    """Columns for clauses, level and verdict."""
+    cells[2:2] = ["<th>Clauses</th>", "<th>Level</th>", "<th>Verdict</th>"]
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:  # noqa: ANN401 - pytest-html's report
     """Their cells."""
-    clauses, level = getattr(report, "obs_clauses", ""), getattr(report, "obs_level", "")
-    cells[2:2] = [f"<td>{clauses}</td>", f"<td>{level}</td>"]
+    words = (getattr(report, f"obs_{name}", "") for name in ("clauses", "level", "verdict"))
+    cells[2:2] = [f"<td>{html.escape(word)}</td>" for word in words]

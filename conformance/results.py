@@ -9,64 +9,140 @@ import base64
 import hashlib
 import json
 import re
+import zlib
 from typing import TYPE_CHECKING, Any, TextIO
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus, unquote
+from xml.sax.saxutils import escape
 
 from conformance import __version__
+from conformance.bodies import body_bytes
+from conformance.vocabulary import kept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from conformance.casefile import Library
+    from conformance.proofs import Proof
     from conformance.verdict import Summary
-    from conformance.vocabulary import Case, CaseResult, Erratum, Exchange, Profile, Requirement, Target
+    from conformance.vocabulary import (
+        Case,
+        CaseResult,
+        Erratum,
+        Exchange,
+        Identity,
+        Place,
+        Profile,
+        RequestTemplate,
+        Requirement,
+        Target,
+    )
 
-BODY_CAP = 2048
-"""Bytes of a body that are kept; size and SHA-256 are always those of the whole."""
+_NOTHING_TOLD = frozenset({"pass", "observed", "not_applicable"})
+"""Rungs whose reasons are ours alone."""
+_HONEST = {"date": "{date}", "x-obs-date": "{date}", "authorization": "{authorization}"}
 
-_SIGNATURES = re.compile(r"((?:OBS [A-Za-z0-9]{1,128}:)|(?:[?&]Signature=))((?:[A-Za-z0-9+/=]|%[0-9A-Fa-f]{2})+)")
+_VALUE = r"((?:[A-Za-z0-9+/=]|%[0-9A-Fa-f]{2})+)"
+_SIGNATURES = (
+    re.compile(r"(OBS [A-Za-z0-9]{1,128}:)" + _VALUE),
+    re.compile(r"(Signature=)" + _VALUE),
+    re.compile(r'(name=\\?"signature\\?"(?:\\r\\n|\r\n){2})' + _VALUE),
+)
+"""In a header, in a URL, in a form. Each begins with a literal, which the search can jump to."""
+_TOKEN = re.compile(
+    r"""(security-token(?:\\?["']?[ ]*[:=][ ]*\\?["']?|\\?"(?:\\r\\n|\r\n){2}))([^\s&"'\\]+)""", re.IGNORECASE
+)
+_ECHO = 20
+"""A signature of this length is looked for everywhere, because servers repeat it; a shorter one is no signature."""
+_UNPACKED = 1 << 20
+_ESCAPES = re.compile("%[0-9A-F]{2}")
+_TELLING = 8
+"""A shorter piece of Base64 may stand anywhere."""
 
 
 class Redactor:
     """Replaces secrets by asterisks of the same length, however they are spelled.
 
-    Secret keys in plain, percent-encoded and Base64 form; signatures because a signed URL is a credential until it
-    expires.
+    Secret are: secret keys, plain, percent-encoded, in Base64 and escaped; security tokens; signatures, wherever an
+    answer repeats them, because a signed URL is a credential until it expires. Access keys are names, not secrets.
+    Results pass through it as encoded JSON lines, bodies before they are cut.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        spellings = {
-            spelling
-            for secret in secrets
-            if secret
-            for spelling in (secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode())
-        }
-        longest_first = sorted(spellings, key=len, reverse=True)
-        self._secrets = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        spellings = {spelling for secret in secrets if secret for spelling in _spellings(secret)}
+        self._spellings = sorted(spellings, key=len, reverse=True)
+        self._bytes = tuple(spelling.encode() for spelling in self._spellings)
 
     def text(self, text: str) -> str:
         """The text without secrets."""
-        if self._secrets is not None:
-            text = self._secrets.sub(lambda match: "*" * len(match[0]), text)
-        return _SIGNATURES.sub(lambda match: match[1] + "*" * len(match[2]), text)
+        for spelling in self._spellings:
+            text = text.replace(spelling, "*" * len(spelling))
+        sent = {unquote(match[2]) for pattern in _SIGNATURES for match in pattern.finditer(text)}
+        for plain in sent:
+            if len(plain) >= _ECHO:
+                for spelling in {plain, quote(plain, safe="")}:
+                    text = text.replace(spelling, "*" * len(spelling))
+        if any(len(plain) < _ECHO for plain in sent):
+            for pattern in _SIGNATURES:
+                text = pattern.sub(_starred, text)
+        return _TOKEN.sub(_starred, text) if "ecurity-" in text else text
 
-    def value(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
-        """A JSON value with every string in it redacted."""
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, dict):
-            return {key: self.value(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [self.value(item) for item in value]
-        return value
+    def kept(self, body: bytes) -> bytes:
+        """As much of a body as results keep: no part of a secret at the cut, none inside what is compressed."""
+        packed = body[first.end() :] if (first := _CHUNK.match(body)) else body
+        if packed[:1] in _PACKED and self._inside(packed):
+            return b"*" * kept(body)
+        cap = kept(body)
+        if len(body) <= cap:
+            return body
+        for spelling in self._bytes:
+            start = body.find(spelling, max(cap - len(spelling) + 1, 0), cap + len(spelling) - 1)
+            if start >= 0:
+                return body[:start]
+        return body[:cap]
+
+    def _inside(self, body: bytes) -> bool:
+        try:
+            unpacked = zlib.decompressobj(47).decompress(body, _UNPACKED)
+        except zlib.error:
+            return False
+        return any(spelling in unpacked for spelling in self._bytes)
+
+
+_CHUNK = re.compile(rb"[0-9A-Fa-f]{1,8}\r\n")
+_PACKED = (b"\x1f", b"\x78")
+"""How gzip and zlib begin."""
+
+
+def _starred(match: re.Match[str]) -> str:
+    return match[1] + "*" * len(match[2])
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """A secret as it is written here and there, each also as it stands inside a JSON text."""
+    data = secret.encode()
+    as_received = data.decode("latin-1")  # how the wire's bytes stand in results
+    encoded = (quote(secret, safe=""), quote(secret), quote_plus(secret))
+    inside = (base64.b64encode(bytes(shift) + data).decode().rstrip("=") for shift in range(3))
+    # The characters at the ends also depend on what stands beside the secret.
+    cut = (text[-(-shift * 4 // 3) : -1] for shift, text in enumerate(inside))
+    plain = (
+        *(secret, as_received, base64.b64encode(data).decode(), *encoded),
+        *(_ESCAPES.sub(lambda match: match[0].lower(), text) for text in encoded),
+        *(text for text in cut if len(text) >= _TELLING),
+        *(escape(secret), escape(secret, {'"': "&quot;", "'": "&apos;"})),
+    )
+    for text in (*plain, repr(secret)[1:-1]):
+        yield text
+        yield json.dumps(text)[1:-1]
+        yield json.dumps(json.dumps(text)[1:-1])[1:-1]
 
 
 class ResultsFile:
     """Writes header, case lines and footer; without the footer a reader knows that the run did not finish."""
 
-    def __init__(self, path: Path, redactor: Redactor) -> None:
-        self._file: TextIO = path.open("w", encoding="utf-8")
+    def __init__(self, path: Path, redactor: Redactor, *, append: bool = False) -> None:
+        self._file: TextIO = path.open("a" if append else "w", encoding="utf-8")
         self._redactor = redactor
 
     def header(  # noqa: PLR0913 - the parts of the header
@@ -79,15 +155,19 @@ class ResultsFile:
         cases: Sequence[Case],
         seed: int,
         started: str,
+        strict: bool = False,
+        doctor: Sequence[Mapping[str, str]] = (),
+        shard: tuple[int, int] | None = None,
     ) -> None:
-        """Write the first line."""
+        """Write the first line; ``doctor`` is the log of the pre-flight, ``shard`` the part (from 1) of how many."""
+        about = described(library, profile, requirements)
         self._line(
             {
                 "kind": "header",
                 "format": 1,
                 "suite": {"name": "obs-conformance", "version": __version__},
-                "library": {"digest": library.digest, "cases": len(library.cases)},
-                "profile": {"name": profile.name, "title": profile.title, "clauses": list(profile.clauses)},
+                "library": about["library"],
+                "profile": about["profile"],
                 "target": {
                     "name": target.name,
                     "endpoint": target.endpoint,
@@ -96,83 +176,159 @@ class ResultsFile:
                     "dialect": target.dialect,
                     "transport": target.transport,
                     "without": dict(target.without),
+                    "keys": dict(target.keys),
+                    "identities": {name: _identity(identity) for name, identity in target.identities.items()},
                 },
+                "strict": strict,
                 "seed": seed,
                 "started": started,
+                "doctor": [dict(check) for check in doctor],
+                **({} if shard is None else {"shard": {"part": shard[0], "of": shard[1]}}),
                 "planned": [case.id for case in cases],
-                "clauses": [_clause(requirement) for requirement in requirements],
-                "errata": [_erratum(erratum) for erratum in library.errata],
+                "clauses": about["clauses"],
+                "pages": about["pages"],
+                "errata": about["errata"],
             }
         )
 
-    def case(self, result: CaseResult) -> None:
-        """Write the line of one case."""
-        case = result.case
-        self._line(
+    def case(self, result: CaseResult, *, source: str = "", proofs: Sequence[Proof] = ()) -> str:
+        """Write the line of one case; returns its reason as written, where the exchanges told what is secret in it.
+
+        :param source: the case as a file of its own, for a reader who wants to play it again.
+        :param proofs: the planted defects that make the case fail.
+        """
+        templates = {step.name: step.request for step in result.case.steps}
+        label = f"{result.played.place.token if result.played.place else ''}/{result.case.id}"
+        line = self._line(
             {
                 "kind": "case",
-                "id": case.id,
-                "says": case.says,
-                "area": case.area,
-                "level": case.level,
-                "cites": list(case.clauses()),
-                "file": case.file,
-                "line": case.line,
-                "rung": result.rung,
-                "reason": result.reason,
-                "checks": [
-                    {
-                        "step": finding.step,
-                        "word": finding.word,
-                        "subject": finding.subject,
-                        "clauses": list(finding.clauses),
-                        "level": finding.level,
-                        "held": finding.held,
-                        "wanted": finding.wanted,
-                        "got": finding.got,
-                        "says": finding.says,
-                    }
-                    for finding in result.played.findings
+                **about(result.case),
+                **judgement(result),
+                "exchanges": [
+                    _exchange(step, one, times, templates[step], label, self._redactor.kept)
+                    for (step, exchange), times in zip(result.played.exchanges, result.played.times, strict=True)
+                    for one in (*exchange.earlier, exchange)
                 ],
-                "observations": [
-                    {"step": seen.step, "name": seen.name, "value": seen.value, "clauses": list(seen.clauses)}
-                    for seen in result.played.observations
-                ],
-                "exchanges": [_exchange(step, exchange) for step, exchange in result.played.exchanges],
                 "duration_ms": round(result.duration_ms, 3),
+                **({} if result.played.place is None else {"place": _place(result.played.place)}),
+                **({"source": source} if source else {}),
+                **({"proofs": [{"name": proof.name, "says": proof.says} for proof in proofs]} if proofs else {}),
             }
         )
+        told = result.rung not in _NOTHING_TOLD
+        return str(json.loads(line)["reason"]) if told else result.reason
 
-    def footer(self, summary: Summary, exit_code: int, cleanup: dict[str, Any], ended: str) -> None:
-        """Write the last line and close the file."""
-        self._line(
-            {
-                "kind": "footer",
-                "conclusion": summary.conclusion,
-                "exit": exit_code,
-                "headline": summary.headline,
-                "counts": dict(summary.counts),
-                "clauses": {
-                    clause: {
-                        "verdict": result.verdict,
-                        "cases": list(result.cases),
-                        **({"reason": result.reason} if result.reason else {}),
-                    }
-                    for clause, result in summary.clauses.items()
-                },
-                "cleanup": cleanup,
-                "ended": ended,
-            }
-        )
+    def footer(self, line: Mapping[str, Any]) -> None:
+        """Write the last line, as ``footer_line`` makes it, and close the file."""
+        self._line(line)
         self.close()
 
     def close(self) -> None:
         """Close the file as it is."""
         self._file.close()
 
-    def _line(self, value: dict[str, Any]) -> None:
-        self._file.write(json.dumps(self._redactor.value(value), ensure_ascii=True) + "\n")
+    def _line(self, value: Mapping[str, Any]) -> str:
+        line = self._redactor.text(json.dumps(value, ensure_ascii=True)) + "\n"
+        self._file.write(line)
         self._file.flush()
+        return line
+
+
+def footer_line(  # noqa: PLR0913 - the parts of the footer
+    summary: Summary,
+    exit_code: int,
+    *,
+    cleanup: Mapping[str, Any],
+    ended: str,
+    declared: frozenset[str],
+    baseline: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The last line of a results file; ``baseline`` is what a baseline said, if there is one."""
+    return {
+        "kind": "footer",
+        **conclusion(summary, exit_code),
+        "declared": sorted(declared),
+        "cleanup": dict(cleanup),
+        **({} if baseline is None else {"baseline": baseline}),
+        "ended": ended,
+    }
+
+
+def described(library: Library, profile: Profile, requirements: Sequence[Requirement]) -> dict[str, Any]:
+    """What a header says about the library and the profile."""
+    return {
+        "library": {"digest": library.digest, "cases": len(library.cases)},
+        "profile": {"name": profile.name, "title": profile.title, "clauses": list(profile.clauses)},
+        "clauses": [_clause(requirement) for requirement in requirements],
+        "pages": {page: _page(library, page) for page in dict.fromkeys(item.page for item in requirements)},
+        "errata": [_erratum(erratum) for erratum in library.errata],
+    }
+
+
+def about(case: Case) -> dict[str, Any]:
+    """What a line says about its case, whatever came of it."""
+    return {
+        "id": case.id,
+        "says": case.says,
+        "area": case.area,
+        "level": case.level,
+        "cites": list(case.clauses()),
+        "file": case.file,
+        "line": case.line,
+    }
+
+
+def judgement(result: CaseResult) -> dict[str, Any]:
+    """What was judged of a case, as its line has it: everything that judging the evidence again must give again."""
+    return {
+        "rung": result.rung,
+        "reason": result.reason,
+        "checks": [
+            {
+                "step": finding.step,
+                "word": finding.word,
+                "subject": finding.subject,
+                "clauses": list(finding.clauses),
+                "level": finding.level,
+                "held": finding.held,
+                "wanted": finding.wanted,
+                "got": finding.got,
+                "says": finding.says,
+            }
+            for finding in result.played.findings
+        ],
+        "observations": [
+            {"step": seen.step, "name": seen.name, "value": seen.value, "clauses": list(seen.clauses)}
+            for seen in result.played.observations
+        ],
+    }
+
+
+def conclusion(summary: Summary, exit_code: int) -> dict[str, Any]:
+    """What was concluded over all cases, as the footer has it."""
+    return {
+        "conclusion": summary.conclusion,
+        "exit": exit_code,
+        "headline": summary.headline,
+        "counts": dict(sorted(summary.counts.items())),
+        "clauses": {
+            clause: {
+                "verdict": result.verdict,
+                "cases": list(result.cases),
+                **({"reason": result.reason} if result.reason else {}),
+            }
+            for clause, result in summary.clauses.items()
+        },
+    }
+
+
+def _identity(identity: Identity) -> dict[str, Any]:
+    """A principal without its secret; the access key stands in every signed request anyway."""
+    return {"access_key": identity.access_key, "domain_id": identity.domain_id, "principal": identity.principal}
+
+
+def _place(place: Place) -> dict[str, str]:
+    return {"bucket": place.bucket, "shared_bucket": place.shared_bucket, "token": place.token}
 
 
 def _clause(requirement: Requirement) -> dict[str, Any]:
@@ -190,7 +346,12 @@ def _clause(requirement: Requirement) -> dict[str, Any]:
         "consequence": requirement.consequence,
         "fix": requirement.fix,
         "errata": list(requirement.errata),
+        "claims": list(requirement.claims),
     }
+
+
+def _page(library: Library, page: str) -> dict[str, Any]:
+    return {"title": library.pages.get(page, page), "sections": list(library.sections.get(page, ()))}
 
 
 def _erratum(erratum: Erratum) -> dict[str, Any]:
@@ -207,21 +368,55 @@ def _erratum(erratum: Erratum) -> dict[str, Any]:
     }
 
 
-def _exchange(step: str, exchange: Exchange) -> dict[str, Any]:
+def _exchange(  # noqa: PLR0913, PLR0917 - what was played, when, as what, and who redacts
+    step: str,
+    exchange: Exchange,
+    times: tuple[float, float],
+    template: RequestTemplate,
+    label: str,
+    kept_of: Callable[[bytes], bytes],
+) -> dict[str, Any]:
+    received = {"head": exchange.received_head.decode("latin-1"), **_body(exchange.received_body, kept_of)}
+    if exchange.response is not None and exchange.response.body != exchange.received_body:
+        received["content"] = _body(exchange.response.body, kept_of)
+    sent = exchange.request.body if exchange.sent_body else b""
     return {
         "step": step,
-        "sent": _message(exchange.request.head, exchange.request.body if exchange.sent_body else b""),
-        "received": _message(exchange.received_head, exchange.received_body),
+        "sent": {
+            "head": exchange.request.head.decode("latin-1"),
+            **_body(sent, kept_of),
+            **_made(template, sent, label),
+        },
+        "received": received,
         "outcome": exchange.outcome,
         "ms": round(exchange.ms, 3),
         "continued": exchange.continued,
+        "asked": times[0],
+        "judged": times[1],
+        "signed": {"how": _how_signed(template), "by": template.identity},
     }
 
 
-def _message(head: bytes, body: bytes) -> dict[str, Any]:
+def _made(template: RequestTemplate, body: bytes, label: str) -> dict[str, Any]:
+    """How a body too long to keep can be made again: so many bytes of SHAKE-128 over the label."""
+    spec = template.body
+    if spec is None or spec.size != len(body) or len(body) <= kept(body):
+        return {}
+    full = f"{label}/{spec.name}"
+    return {"made": {"label": full, "size": len(body)}} if body_bytes(full, len(body)) == body else {}
+
+
+def _how_signed(template: RequestTemplate) -> str:
+    """The kind of signature, or "altered" when the case spoils it on purpose: signing again would mend it."""
+    own = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in template.headers)}
+    spoilt = any(own.get(name, honest) != honest for name, honest in _HONEST.items())
+    altered = spoilt or template.add_after or template.remove_after or template.omit & {"Date", "Authorization"}
+    return "altered" if altered else template.sign
+
+
+def _body(body: bytes, kept_of: Callable[[bytes], bytes]) -> dict[str, Any]:
     return {
-        "head": head.decode("latin-1"),
-        "body": body[:BODY_CAP].decode("latin-1"),
+        "body": kept_of(body).decode("latin-1"),
         "body_size": len(body),
         "body_sha256": hashlib.sha256(body).hexdigest() if body else "",
     }

@@ -6,6 +6,7 @@ Does not decide what a defect is or what a case means.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import time
@@ -14,19 +15,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conformance.campaign import Campaign, make_plan
+from conformance.campaign import Campaign, Plan, make_plan
 from conformance.journal import Journal
 from conformance.vocabulary import Exchange, Identity, Response, Target
 from conformance.world import World
-from reference_server.provision import provision, target_file
+from reference_server.provision import provision
 from reference_server.service import HONEST, Service
 from reference_server.state.store import State
+from reference_server.target_file import target_file
 from reference_server.wire import Request as ServerRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from conformance.campaign import CleanUp, Plan
+    from conformance.campaign import CleanUp
     from conformance.casefile import Library
     from conformance.vocabulary import CaseResult, Request
     from reference_server.world import Seams
@@ -102,6 +104,17 @@ class Rig:
         """A server over the common state."""
         return Service.over(self._state, now=self._now, dice=self._dice, seams=seams, on_bug=self.bugs.append)
 
+    def forget(self, bucket: str) -> None:
+        """Take a bucket and all that is in it out of the state."""
+        record, state = self._state.buckets.get(bucket), self._state
+        if record is None:
+            return
+        for upload in state.uploads.page(record.number, prefix="", after=("", ""), limit=-1):
+            state.uploads.abort(upload.upload_id)
+        for entry in state.objects.page(record.number, prefix="", marker="", delimiter="", limit=1000).objects:
+            state.objects.delete(record.number, entry.key)
+        state.buckets.delete(record)
+
 
 def play_in_process(
     library: Library, seams: Seams, *, select: Sequence[str] = (), order: Callable[[Plan], Plan] | None = None
@@ -128,3 +141,31 @@ def play_in_process(
         cleaned = campaign.clean_up()
         journal.close()
     return campaign, results, cleaned
+
+
+class _Forgetting(Campaign):
+    """A campaign over a state that ends with it: what it leaves is taken out of the state without asking a server."""
+
+    forget: Callable[[str], None]
+
+    def _remove(self, bucket: str) -> None:
+        self.forget(bucket)
+        for kind, _, name in self._journal.standing(bucket):
+            self._journal.removed(kind, bucket, name)
+
+
+@contextlib.contextmanager
+def campaign_in_process(library: Library, seams: Seams, seed: int) -> Iterator[Campaign]:
+    """A campaign without cases of its own against a server of these seams, for whoever plays cases one by one."""
+    rig = Rig()
+    journal = Journal(Path(os.devnull), rig.target.endpoint)
+    transport, honest = ServiceTransport(rig.serve(seams)), ServiceTransport(rig.serve(HONEST))
+    plan = Plan(library.profiles[rig.target.profile], (), ())
+    world = World.from_seed(seed)
+    campaign = _Forgetting(plan, library, rig.target, world, journal, transport=transport, administration=honest)
+    campaign.forget = rig.forget
+    campaign.prepare()
+    try:
+        yield campaign
+    finally:
+        journal.close()

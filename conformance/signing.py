@@ -67,7 +67,7 @@ def canonical_resource(bucket: str | None, object_name: str | None, query: Seque
 
     A parameter that occurs twice counts once, the first (obs_04_0010).
     """
-    path = "/" if bucket is None else f"/{bucket}/{encode_path(object_name or '')}"
+    path = "/" if not bucket else f"/{bucket}/{encode_path(object_name or '')}"
     signed = dict[str, str | None]()
     for name, value in query:
         if is_signed_parameter(name):

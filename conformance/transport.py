@@ -6,11 +6,13 @@ Both turn a Request into the same Exchange. Knows transports by name; does not k
 from __future__ import annotations
 
 import http.client
+import math
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
+from conformance.patience import PatientTransport
 from conformance.vocabulary import ANSWERED, Exchange, Response
-from conformance.wire import WireTransport, split_raw
+from conformance.wire import MAX_BODY, WireTransport, split_raw, tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +30,15 @@ class Transport(Protocol):
         """Close every connection."""
 
 
-def open_transport(target: Target) -> Transport:
-    """The transport the target file asks for."""
-    return _TRANSPORTS[target.transport](target)
+def open_transport(target: Target, budget_s: float = math.inf) -> Transport:
+    """The transport the target file asks for, patient with an endpoint that asks to slow down.
+
+    :param budget_s: from now on; nothing waits beyond it.
+    :raises TargetError: certificates that cannot be used.
+    """
+    if target.endpoint.startswith("https:"):
+        tls_context(target)
+    return PatientTransport(_TRANSPORTS[target.transport](target), target.case_timeout_s, budget_s)
 
 
 class RequestsTransport:
@@ -67,7 +75,7 @@ class RequestsTransport:
         try:
             answer = self._session.send(prepared, allow_redirects=False, timeout=self._target.timeout_s, stream=True)
             answer.raw.decode_content = False
-            body = answer.raw.read()
+            body = self._body(answer.raw, started + self._target.timeout_s)
         except (self._requests.RequestException, OSError, ValueError, EOFError) as error:
             return Exchange(request, b"", b"", None, f"the connection failed: {error}", _ms(started))
         except Exception as error:  # noqa: BLE001 - urllib3 lets its own errors through while a body is read
@@ -84,6 +92,18 @@ class RequestsTransport:
         answer.close()
         continued = http.client.CONTINUE in recorder.interim if request.expects_continue else None
         return Exchange(request, head, wire_body, response, ANSWERED, _ms(started), continued)
+
+    def _body(self, raw: Any, until: float) -> bytes:  # noqa: ANN401 - urllib3's response
+        """The whole body, if it ends in time and within the size that the other transport reads."""
+        pieces, size = [], 0
+        while piece := raw.read1(1 << 16):
+            pieces.append(piece)
+            size += len(piece)
+            if size > MAX_BODY:
+                raise OSError(f"the answer is larger than the limit ({size} bytes read)")
+            if time.perf_counter() > until:
+                raise TimeoutError(f"no complete answer within {self._target.timeout_s:g} s")
+        return b"".join(pieces)
 
     def close(self) -> None:
         """Close every connection."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from conformance import signing
-from conformance.casefile import LIBRARY_ROOT, SchemaCheck, parse
+from conformance.casefile import LIBRARY_ROOT
+from conformance.strictyaml import SchemaCheck, parse
 from conformance.vocabulary import CaseError
 
 if TYPE_CHECKING:

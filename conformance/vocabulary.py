@@ -6,6 +6,8 @@ they do not know files, sockets, clocks or what a difference means.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -24,12 +26,23 @@ CEILING: Mapping[str, Level] = {"must": "must", "should": "should", "may": "obse
 STRENGTH: Mapping[str, int] = {"observe": 0, "should": 1, "must": 2}
 
 
+BODY_KEPT = 2048
+"""Bytes of a body that evidence keeps; size and SHA-256 are always those of the whole."""
+DOCUMENT_KEPT = 1 << 16
+"""Bytes kept of a body that may be a document; a larger one is not read as a document by anybody."""
+_DOCUMENT = re.compile(rb"(?:\xef\xbb\xbf|\xfe\xff|\xff\xfe)?\s*[<{\[]")
+
+
 class CaseError(Exception):
     """Our data is wrong. The message names file, line, column, rule and remedy."""
 
 
 class TargetError(Exception):
     """The target file or the target itself cannot be used. The message names what and the remedy."""
+
+
+class UsageError(Exception):
+    """A wrong option value or a file that is not what the option takes; says which and what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,13 +243,27 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A final answer, parsed. Header values have no blanks around them; order and repetition are kept."""
+    """A final answer, parsed. Header values have no blanks around them; order and repetition are kept.
+
+    ``whole`` is (size in bytes, SHA-256 in hex) of the body where ``body`` is only its beginning, as in evidence.
+    """
 
     status: int
     reason: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
     interim: tuple[int, ...] = ()
+    whole: tuple[int, str] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole body."""
+        return len(self.body) if self.whole is None else self.whole[0]
+
+    @property
+    def sha256(self) -> str:
+        """Of the whole body, in hex."""
+        return hashlib.sha256(self.body).hexdigest() if self.whole is None else self.whole[1]
 
     def values(self, name: str) -> tuple[str, ...]:
         """All values of a header, in order, its name compared without regard to case."""
@@ -249,7 +276,8 @@ class Exchange:
     """One request and what came of it, with the exact bytes of both directions.
 
     ``response`` is None when no complete HTTP answer came; ``outcome`` then says in words what happened.
-    ``received_body`` is as on the wire, chunk framing included.
+    ``received_body`` is as on the wire, chunk framing included. ``earlier`` are attempts that the target asked to
+    repeat.
     """
 
     request: Request
@@ -260,9 +288,16 @@ class Exchange:
     ms: float
     continued: bool | None = None
     sent_body: bool = True
+    earlier: tuple[Exchange, ...] = ()
 
 
 ANSWERED = "answered"
+
+
+def kept(body: bytes) -> int:
+    """How many bytes of a body are evidence: what is judged may depend on these, the size and the SHA-256 alone."""
+    cap = DOCUMENT_KEPT if _DOCUMENT.match(body) else BODY_KEPT
+    return min(cap, len(body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,10 +326,20 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a case played: its bucket, the bucket of the run, and the token its names were made of."""
+
+    bucket: str
+    shared_bucket: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
 class Played:
     """What playing a case left behind, before it is graded.
 
-    ``stopped`` says why a case ended before its last step, or is empty.
+    ``stopped`` says why a case ended before its last step, or is empty. ``place`` and ``times``, for each exchange
+    the clock at asking and at judging, are what it takes to play the case again without the target.
     """
 
     findings: tuple[Finding, ...]
@@ -302,6 +347,8 @@ class Played:
     exchanges: tuple[tuple[str, Exchange], ...]
     stopped: str = ""
     unanswered: bool = False
+    place: Place | None = None
+    times: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from conformance.vocabulary import ANSWERED, Exchange, Response
+from conformance.vocabulary import ANSWERED, Exchange, Response, TargetError
 
 if TYPE_CHECKING:
     from conformance.vocabulary import Request, Target
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 CONTINUE_WAIT_S = 1.0
 """How long the body is held back for a 100; RFC 9110 section 10.1.1 forbids waiting for ever."""
 MAX_HEAD = 1 << 20
-MAX_BODY = 1 << 28
+MAX_BODY = 1 << 24
+EVIDENCE = 1 << 16
+"""Bytes that are kept of what never became an answer."""
 _CONTINUE = 100
 _BODILESS = frozenset({204, 304})
 
@@ -45,25 +47,38 @@ class _Answer:
     size: int = 0
     headed: bool = False
     complete: bool = False
+    surplus: bool = False
     parser: httptools.HttpResponseParser | None = None
 
+    def on_message_begin(self) -> None:
+        self.surplus = self.complete
+
     def on_status(self, reason: bytes) -> None:
-        self.reason += reason
+        if not self.complete:
+            self.reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.decode("latin-1"), value.decode("latin-1").strip(" \t")))
+        if not self.complete:
+            self.headers.append((name.decode("latin-1"), value.decode("latin-1").strip(" \t")))
 
     def on_headers_complete(self) -> None:
+        if self.complete:
+            return
         self.status = self.parser.get_status_code() if self.parser else 0
         self.headed = True
         final = not 100 <= self.status < 200  # noqa: PLR2004 - the informational class
         self.complete = final and (self.to_head or self.status in _BODILESS)
 
     def on_body(self, chunk: bytes) -> None:
+        if self.complete:
+            self.surplus = True
+            return
         self.body.append(chunk)
         self.size += len(chunk)
 
     def on_message_complete(self) -> None:
+        if self.complete:
+            return
         if 100 <= self.status < 200:  # noqa: PLR2004 - the informational class
             self.interim.append(self.status)
             self.status, self.reason, self.headed = 0, b"", False
@@ -93,8 +108,9 @@ class WireTransport:
         self._secure = parts.scheme == "https"
         self._host, self._port = parts.hostname or "", parts.port or (443 if self._secure else 80)
         self._timeout = target.timeout_s
-        self._context = _tls_context(target) if self._secure else None
+        self._context = tls_context(target) if self._secure else None
         self._local = threading.local()
+        self._names_differ = False
         self._open: list[socket.socket] = []
 
     def exchange(self, request: Request) -> Exchange:
@@ -124,7 +140,7 @@ class WireTransport:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._context is not None:
             connection = self._context.wrap_socket(connection, server_hostname=self._host)
-        self._local.connection = connection
+        self._local.connection, self._local.last = connection, None
         self._open.append(connection)
         return connection
 
@@ -141,7 +157,8 @@ class WireTransport:
         held_back = request.expects_continue
         outcome, sent_body = ANSWERED, not held_back
         try:
-            connection.settimeout(self._timeout)
+            if connection.gettimeout() != self._timeout:  # a call costs a system call, most connections need none
+                connection.settimeout(self._timeout)
             connection.sendall(request.head if held_back else request.head + request.body)
             if held_back:
                 outcome = self._read(connection, answer, raw, until=started + CONTINUE_WAIT_S, interim_ends=True)
@@ -153,9 +170,9 @@ class WireTransport:
                 outcome = self._read(connection, answer, raw, until=started + self._timeout, interim_ends=False)
         except OSError as error:
             outcome = f"the connection failed: {error}"
-        if outcome == ANSWERED and answer.size > MAX_BODY:
-            outcome = f"the body is longer than {MAX_BODY} bytes"
-        head, body = split_raw(bytes(raw), len(answer.interim))
+        if outcome == ANSWERED:
+            outcome = self._distrust(answer, raw)
+        head, body = split_raw(bytes(raw if outcome == ANSWERED else raw[:EVIDENCE]), len(answer.interim))
         response = answer.response() if outcome == ANSWERED and answer.complete else None
         return (
             Exchange(
@@ -171,14 +188,36 @@ class WireTransport:
             response is not None and sent_body and _keeps(answer),
         )
 
+    def _distrust(self, answer: _Answer, raw: bytearray) -> str:
+        """Why a complete answer is none to this request; ANSWERED when nothing speaks against it.
+
+        Bytes behind an answer mean that its length is wrong or that it is not the only one; a copy of the last answer
+        of the connection, request id and all, was meant for the request before, if the server is one whose request
+        ids differ.
+        """
+        if answer.surplus:
+            return f"the answer goes on after its end ({len(raw)} bytes read): its length is wrong, or it came twice"
+        last, self._local.last = getattr(self._local, "last", None), answer.headers
+        if last is not None:
+            before, now = _request_ids(last), _request_ids(answer.headers)
+            if before and now and before != now:
+                self._names_differ = True
+            elif self._names_differ and now and last == answer.headers:
+                return "the answer is a copy of the one before, request id included: it answers another request"
+        return ANSWERED
+
     def _read(
         self, connection: socket.socket, answer: _Answer, raw: bytearray, *, until: float, interim_ends: bool
     ) -> str:
+        first = not interim_ends
         while not answer.complete and not (interim_ends and answer.interim):
+            # The first wait of an exchange has the whole time-out, which is set: most answers come in one piece.
             left = until - time.perf_counter()
             if left <= 0:
                 return _WAITED if interim_ends else f"no complete answer within {self._timeout:g} s"
-            connection.settimeout(left)
+            if not first:
+                connection.settimeout(left)
+            first = False
             try:
                 data = connection.recv(65536)
             except TimeoutError:
@@ -194,6 +233,7 @@ class WireTransport:
             except httptools.HttpParserError as error:
                 if not answer.complete:
                     return f"the answer is not HTTP/1.1: {error}"
+                answer.surplus = True
             if answer.size > MAX_BODY or (not answer.headed and len(raw) > MAX_HEAD):
                 return f"the answer is larger than the limit ({len(raw)} bytes read)"
         return ANSWERED
@@ -207,6 +247,10 @@ def _ended(answer: _Answer, raw: bytearray) -> str:
         answer.complete = True
         return ANSWERED
     return f"the connection was closed after {len(raw)} bytes, before the answer was complete"
+
+
+def _request_ids(headers: list[tuple[str, str]]) -> list[str]:
+    return [value for name, value in headers if name.lower() == "x-obs-request-id"]
 
 
 def _keeps(answer: _Answer) -> bool:
@@ -231,8 +275,28 @@ def split_raw(raw: bytes, interim: int) -> tuple[bytes, bytes]:
     return raw[:end], raw[end:]
 
 
-def _tls_context(target: Target) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=target.ca_bundle)
+def tls_context(target: Target) -> ssl.SSLContext:
+    """Verification on, the target's own authority and client certificate if it has them.
+
+    :raises TargetError: a file of certificates that cannot be used.
+    """
+    try:
+        context = ssl.create_default_context(cafile=target.ca_bundle)
+    except OSError as error:
+        raise TargetError(f"tls.ca_bundle {target.ca_bundle}: not a PEM file of certificates: {error}") from error
     if target.client_certificate:
-        context.load_cert_chain(target.client_certificate)
+        try:
+            context.load_cert_chain(target.client_certificate, password="")
+        except (OSError, ValueError) as error:
+            wanted = "a PEM file with a certificate and its key, without a passphrase"
+            raise TargetError(f"tls.client_certificate {target.client_certificate}: not {wanted}: {error}") from error
     return context
+
+
+def parse_answer(raw: bytes, *, to_head: bool) -> Response:
+    """What an exchange would make of these bytes; a body that was cut short is taken as it is."""
+    answer = _Answer(to_head=to_head)
+    answer.parser = httptools.HttpResponseParser(answer)
+    with contextlib.suppress(httptools.HttpParserError, httptools.HttpParserUpgrade):
+        answer.parser.feed_data(raw)
+    return answer.response()

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Clock and dice of one run."""
+    """Clock and dice of one run. Runs of one ``base`` give their objects the same names and bytes."""
 
     seed: int
     run: str
+    base: str = ""
 
     @classmethod
     def from_seed(cls, seed: int | None = None) -> World:
@@ -35,4 +36,4 @@ class World:
 
     def token(self, name: str) -> str:
         """A name of this run for something, safe in object and bucket names."""
-        return f"{self.run}-{name.lower().replace('/', '-').replace('_', '-')}"
+        return f"{self.base or self.run}-{name.lower().replace('/', '-').replace('_', '-')}"

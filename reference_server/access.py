@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _BUCKET_GRANTS: Mapping[str, str] = {
     "ListBucket": "READ",
+    "ListBucketVersions": "READ",
     "HeadBucket": "READ",
     "GetBucketLocation": "READ",
     "ListBucketMultipartUploads": "READ",
@@ -83,10 +84,10 @@ def _said_by(headers: Headers) -> dict[str, str]:
 def facts_of_request(head: Head, query: Query, now: float) -> dict[str, str]:
     """What the conditions of a policy can ask about a request."""
     facts = said_by_request(head, query) | circumstances(head, now)
-    for name in ("prefix", "delimiter", "max-keys"):
+    for name in ("prefix", "delimiter", "max-keys", "versionId"):
         value = query.first(name)
         if value is not None:
-            facts[name] = value
+            facts[name.lower()] = value
     return facts
 
 

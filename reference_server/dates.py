@@ -9,6 +9,7 @@ import calendar
 import re
 import time
 from datetime import datetime
+from functools import lru_cache
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -17,11 +18,17 @@ _MONTH_NUMBERS = {name.lower(): number for number, name in enumerate(_MONTHS, 1)
 _RFC_1123 = re.compile(
     r"[A-Za-z]{3}, (\d{1,2}) ([A-Za-z]{3}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) (?:GMT|UTC|[+-]0000)", re.ASCII
 )
+_LONGEST_DATE = len("Wed, 06 Jun 2018 09:08:21 +0000")
 _ISO_8601 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?Z", re.ASCII)
 
 
 def http_date(seconds: float) -> str:
     """An RFC 1123 date in GMT, in English whatever the locale."""
+    return _http_date(int(seconds // 1))
+
+
+@lru_cache(maxsize=1024)
+def _http_date(seconds: int) -> str:
     moment = time.gmtime(seconds)
     day, month = _DAYS[moment.tm_wday], _MONTHS[moment.tm_mon - 1]
     return (
@@ -35,6 +42,11 @@ def parse_http_date(text: str) -> int | None:
 
     The name of the day is not looked at: the documents' own samples have wrong ones (E-30), some in capitals (7.3).
     """
+    return _parse_http_date(text) if len(text) <= _LONGEST_DATE else None
+
+
+@lru_cache(maxsize=1024)
+def _parse_http_date(text: str) -> int | None:
     match = _RFC_1123.fullmatch(text)
     month = _MONTH_NUMBERS.get(match[2].lower()) if match else None
     if match is None or month is None:
@@ -49,9 +61,13 @@ def parse_http_date(text: str) -> int | None:
 
 def iso_date(seconds: float) -> str:
     """`2015-07-01T00:48:07.706Z`, the form of LastModified and Initiated (obs_04_0082)."""
-    moment = time.gmtime(seconds)
     milliseconds = int(seconds * 1000) % 1000
-    return time.strftime("%Y-%m-%dT%H:%M:%S", moment) + f".{milliseconds:03}Z"
+    return f"{_iso_second(int(seconds // 1))}.{milliseconds:03}Z"
+
+
+@lru_cache(maxsize=1024)
+def _iso_second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def parse_iso_date(text: str) -> float | None:

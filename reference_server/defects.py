@@ -19,6 +19,7 @@ from reference_server.policy import Verdict
 from reference_server.routes import ROUTES
 from reference_server.service import HONEST
 from reference_server.slips import SLIPS
+from reference_server.stateful import STATEFUL
 from reference_server.wire import Response
 
 if TYPE_CHECKING:
@@ -793,7 +794,7 @@ _LIST = (
     ),
 )
 
-DEFECTS: Mapping[str, Defect] = MappingProxyType({defect.name: defect for defect in (*_LIST, *SLIPS)})
+DEFECTS: Mapping[str, Defect] = MappingProxyType({defect.name: defect for defect in (*_LIST, *SLIPS, *STATEFUL)})
 """All wrong servers by name."""
 
 

@@ -6,6 +6,7 @@ may be absent or present (section 4.2). This module does not know what the docum
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeAlias
 
 from reference_server.errors import ObsError
@@ -26,17 +27,16 @@ Node = tuple[str, Content]
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
 
 
+_SPECIAL = re.compile("[&<>\r]|[^\t\n -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What is escaped, and what XML 1.0 cannot hold at all; names with such characters need `encoding-type=url`."""
+
+
 def _escape(text: str) -> str:
-    if text.isalnum():
-        return text
-    return "".join(
-        _ESCAPES.get(symbol) or (symbol if _is_xml(symbol) else "\N{REPLACEMENT CHARACTER}") for symbol in text
-    )
+    return _SPECIAL.sub(_escaped, text)
 
 
-def _is_xml(symbol: str) -> bool:
-    """Whether XML 1.0 can hold the character at all; names with others need `encoding-type=url`."""
-    return symbol in "\t\n\r" or " " <= symbol <= "\ud7ff" or "\ue000" <= symbol <= "\ufffd" or symbol >= "\U00010000"
+def _escaped(found: re.Match[str]) -> str:
+    return _ESCAPES.get(found[0], "\N{REPLACEMENT CHARACTER}")
 
 
 def _render(content: Content) -> str:

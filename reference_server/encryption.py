@@ -50,6 +50,7 @@ MODE = "x-obs-server-side-encryption"
 KEY_ID = "x-obs-server-side-encryption-kms-key-id"
 KEY_PROJECT = "x-obs-sse-kms-key-project-id"
 DATA_ENCRYPTION = "x-obs-server-side-data-encryption"
+BUCKET_KEYS = "x-obs-server-side-encryption-bucket-key-enabled"
 CUSTOMER = "x-obs-server-side-encryption-customer-"
 SOURCE_CUSTOMER = "x-obs-copy-source-server-side-encryption-customer-"
 
@@ -58,6 +59,7 @@ QUERY_FIELDS = frozenset((MODE, KEY_ID))
 
 DATA_KEY_BYTES = 32
 _CUSTOMER_PARTS = ("algorithm", "key", "key-md5")
+_CUSTOMER_FIELDS = frozenset(prefix + part for prefix in (CUSTOMER, SOURCE_CUSTOMER) for part in _CUSTOMER_PARTS)
 
 
 class Method(StrEnum):
@@ -141,7 +143,7 @@ class Envelope:
 
 def _single(name: str, values: list[str]) -> str | None:
     """The one value of a field; saying different things at once is refused (Q-03, Q-31)."""
-    if len(set(values)) > 1:
+    if len(values) > 1 and len(set(values)) > 1:
         raise ObsError("InvalidArgument", f"{name} is given more than once, with different values.")
     return values[0] if values else None
 
@@ -150,10 +152,10 @@ def wish_of_request(headers: Headers, query: Query) -> Wish:
     """Read the fields of PUT, copy, initiate or append from headers and parameters."""
 
     def field(name: str) -> str | None:
-        parameters = query.every(name) if name in QUERY_FIELDS else []
+        parameters = query.every(name) if query.pairs and name in QUERY_FIELDS else []
         return _single(name, headers.every(name) + parameters)
 
-    if any((name or "").startswith(CUSTOMER) for name, _ in query.pairs):
+    if query.pairs and any((name or "").startswith(CUSTOMER) for name, _ in query.pairs):
         raise ObsError("InvalidArgument", "A customer key cannot be a query parameter.")
     return _wish(
         field(MODE), field(KEY_ID), field(KEY_PROJECT), field(DATA_ENCRYPTION), customer_key(headers, CUSTOMER)
@@ -211,6 +213,8 @@ def _check_data_encryption(text: str | None) -> None:
 
 def customer_key(headers: Headers, prefix: str) -> CustomerKey | None:
     """Read an SSE-C trio, or its copy-source twin; the three must be used together (section 5.2)."""
+    if not headers.mentions(_CUSTOMER_FIELDS):
+        return None
     algorithm, key, md5 = (_single(prefix + part, headers.every(prefix + part)) for part in _CUSTOMER_PARTS)
     if algorithm is None and key is None and md5 is None:
         return None
@@ -261,6 +265,8 @@ def bucket_default(leaves: Mapping[str, str], keyring: Keyring, caller: Caller) 
 
 def bucket_default_of_headers(headers: Headers, keyring: Keyring, caller: Caller) -> BucketDefault | None:
     """The default a bucket is created with; here, and only here, SSE-OBS is spelled `obs` (section 3.8)."""
+    if headers.first(BUCKET_KEYS) not in (None, "false"):
+        raise ObsError("ServiceNotImplemented", "Bucket keys are not implemented here.")
     mode = _single(MODE, headers.every(MODE))
     named = {
         "KMSMasterKeyID": _single(KEY_ID, headers.every(KEY_ID)),

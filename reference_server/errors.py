@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 STATUS_AND_TEXT: Mapping[str, tuple[int, str]] = MappingProxyType(
     {
         "AccessDenied": (403, "Access Denied"),
+        # Append (CN-MD only, protocol facts 3.7).
+        "AppendTooLarge": (400, "The object would become larger than an appendable object can be."),
         "BadDigest": (400, "The Content-MD5 you specified did not match what we received."),
         "BadRequest": (400, "Bad Request"),
         "BucketAlreadyExists": (409, "The requested bucket name is not available."),
@@ -52,7 +54,7 @@ STATUS_AND_TEXT: Mapping[str, tuple[int, str]] = MappingProxyType(
         "NoSuchKey": (404, "The specified key does not exist."),
         "NoSuchUpload": (404, "The specified multipart upload does not exist."),
         "NoSuchVersion": (404, "The specified version does not exist."),
-        # Append (CN-MD only, protocol facts 3.7).
+        # Append, as AppendTooLarge.
         "ObjectNotAppendable": (409, "The object is not appendable."),
         "PositionNotEqualToLength": (409, "The position is not equal to the length of the object."),
         "PreconditionFailed": (412, "At least one of the pre-conditions you specified did not hold."),

@@ -47,7 +47,8 @@ def check_form(policy: bytes, fields: Headers, bucket: str, now: float) -> tuple
     size: tuple[int, int] | None = None
     for condition in conditions:
         if isinstance(condition, list) and condition and _is(condition[0], "content-length-range"):
-            size = _size_range(condition)
+            low, high = _size_range(condition)
+            size = (low, high) if size is None else (max(low, size[0]), min(high, size[1]))
             continue
         for operator, name, wanted in _simple(condition):
             covered.add(name)

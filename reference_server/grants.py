@@ -43,15 +43,25 @@ GRANT_HEADERS: Mapping[str, tuple[str, bool]] = {
 }
 
 
+_GRANT_FIELDS = frozenset(("x-obs-acl", "acl", *GRANT_HEADERS))
+
+
 def asks_for_grants(headers: Headers) -> bool:
     """Whether headers say anything about an ACL."""
     return any(headers.first(name) is not None for name in ("x-obs-acl", *GRANT_HEADERS))
 
 
-def grants_of(fields: Headers, *, for_bucket: bool) -> tuple[Grant, ...]:
-    """The grants that headers or form fields ask for; the form calls the canned name `acl` too (obs_04_0081)."""
+def grants_of(fields: Headers, *, bucket_owner: str = "") -> tuple[Grant, ...]:
+    """The grants that headers or form fields ask for; the form calls the canned name `acl` too (obs_04_0081).
+
+    With the account that owns the bucket they are an object's, and one name more is known, without it a bucket's.
+    """
+    if not fields.mentions(_GRANT_FIELDS):
+        return ()
     canned = fields.first("x-obs-acl") or fields.first("acl")
-    known = CANNED_FOR_BUCKETS if for_bucket else CANNED
+    known = CANNED_FOR_BUCKETS
+    if bucket_owner:
+        known = {**CANNED, "bucket-owner-full-control": (Grant(bucket_owner, "FULL_CONTROL"),)}
     if canned is not None and canned not in known:
         raise ObsError("InvalidArgument", "x-obs-acl is not one of the predefined names.")
     found = list(known[canned]) if canned is not None else []

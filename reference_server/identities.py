@@ -7,7 +7,7 @@ This module does not know signatures or permissions. How a principal is written 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from string import ascii_letters, ascii_uppercase, digits
 
 Dice = Callable[[int], bytes]
@@ -15,13 +15,18 @@ Dice = Callable[[int], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The principal behind a request; the anonymous one has empty ids."""
+    """The principal behind a request; the anonymous one has empty ids.
+
+    `reading` says by which accepted reading of the signature rules it was proven (`signature.authenticate`), for the
+    log; it is no part of who somebody is.
+    """
 
     domain_id: str = ""
     user_id: str = ""
     user_name: str = ""
     project_id: str = ""
     administrator: bool = False
+    reading: str = field(default="", compare=False)
 
     @property
     def anonymous(self) -> bool:
@@ -59,6 +64,22 @@ class Directory:
     def add(self, identity: Identity) -> None:
         """Make an identity known."""
         self._by_access_key[identity.access_key] = identity
+
+    def remove(self, access_key: str) -> None:
+        """Make an access key unknown."""
+        self._by_access_key.pop(access_key, None)
+
+    def default_project(self, domain_id: str) -> str:
+        """The default project of an account, which is that of its first administrator; empty for an unknown account."""
+        return next((entry.caller.project_id for entry in self._of(domain_id) if entry.caller.administrator), "")
+
+    def of_project(self, project_id: str) -> Caller | None:
+        """Who stands for a project when nobody in particular asks: its first administrator, else its first user."""
+        users = [entry.caller for entry in self if entry.caller.project_id == project_id]
+        return next((user for user in users if user.administrator), users[0] if users else None)
+
+    def _of(self, domain_id: str) -> Iterator[Identity]:
+        return (entry for entry in self if entry.caller.domain_id == domain_id)
 
     def __iter__(self) -> Iterator[Identity]:
         """All identities, in the order they became known."""

@@ -35,6 +35,12 @@ DEFAULT_ALIAS = "obs/default"
 NO_PRIVILEGE = "No privilege to this kms operation."
 NONCE_BYTES = 12
 
+MIN_PENDING_DAYS, MAX_PENDING_DAYS = 7, 1096
+"""How long a key can be scheduled for deletion (section 9)."""
+
+KEY_QUOTA = 100
+"""Custom keys of one account (section 9)."""
+
 _KEY_ID = re.compile(r"[0-9a-z]{8}-[0-9a-z]{4}-[0-9a-z]{4}-[0-9a-z]{4}-[0-9a-z]{12}")
 _LONG_FORM = re.compile(r"([^:/]+):([^:/]+):key/([^:/]+)")
 
@@ -63,6 +69,7 @@ class MasterKey:
     in_default_project: bool = True
     state: KeyState = KeyState.ENABLED
     deletion_time: float | None = None
+    description: str = ""
 
     @property
     def long_name(self) -> str:
@@ -82,6 +89,11 @@ class KeyReference:
     key_id: str
     region: str | None = None
     domain_id: str | None = None
+
+
+def is_key_id(text: str) -> bool:
+    """Whether a text has the shape of a bare key id (E-02)."""
+    return _KEY_ID.fullmatch(text) is not None
 
 
 def parse_key_reference(text: str) -> KeyReference:
@@ -118,15 +130,24 @@ class Keyring:
         self._now = now
         self._dice = dice
         self._keys = {key.key_id: key for key in store.load_keys()}
+        self._defaults = {key.domain_id: key.key_id for key in reversed(self._keys.values()) if key.is_default}
         self._ciphers: dict[str, AESGCM] = {}
 
     def keys(self) -> tuple[MasterKey, ...]:
         """Every key, oldest first."""
         return tuple(sorted(self._keys.values(), key=lambda key: key.created))
 
-    def create(self, owner: Caller, *, alias: str = "", in_default_project: bool = True) -> MasterKey:
-        """A new enabled key that belongs to a caller."""
-        key_id = _key_id(self._dice)
+    def create(
+        self,
+        owner: Caller,
+        *,
+        alias: str = "",
+        in_default_project: bool = True,
+        key_id: str = "",
+        description: str = "",
+    ) -> MasterKey:
+        """A new enabled key that belongs to a caller; its id is drawn unless it is given."""
+        key_id = key_id or _key_id(self._dice)
         nonce = self._dice(NONCE_BYTES)
         key = MasterKey(
             key_id=key_id,
@@ -138,6 +159,7 @@ class Keyring:
             created=self._now(),
             alias=alias,
             in_default_project=in_default_project,
+            description=description,
         )
         self._keep(key)
         return key
@@ -148,9 +170,16 @@ class Keyring:
         self._keep(changed)
         return changed
 
+    def of_account(self, domain_id: str) -> tuple[MasterKey, ...]:
+        """The keys of an account that are not deleted, oldest first."""
+        own = (self.get(key.key_id) for key in self.keys() if key.domain_id == domain_id)
+        return tuple(key for key in own if key is not None and key.state is not KeyState.DELETED)
+
     def _keep(self, key: MasterKey) -> None:
         self._store.save_key(key)
         self._keys[key.key_id] = key
+        if key.is_default:
+            self._defaults.setdefault(key.domain_id, key.key_id)
 
     def get(self, key_id: str) -> MasterKey | None:
         """The key of an id whoever it belongs to, deleted ones included; None for an id never given out."""
@@ -161,14 +190,15 @@ class Keyring:
 
     def default_of(self, domain_id: str) -> MasterKey | None:
         """The default key of an account, or None while it has not been needed."""
-        return next((key for key in self._keys.values() if key.is_default and key.domain_id == domain_id), None)
+        key_id = self._defaults.get(domain_id)
+        return None if key_id is None else self._keys[key_id]
 
     def default_for(self, caller: Caller) -> MasterKey:
         """The default key of the caller's account, made on first use (S-03, S-18, S-19)."""
         if caller.anonymous:
             raise ObsError("AccessDenied", NO_PRIVILEGE)
-        owner = replace(caller, project_id="")
-        return self.default_of(caller.domain_id) or self.create(owner, alias=DEFAULT_ALIAS)
+        found = self.default_of(caller.domain_id)
+        return found or self.create(replace(caller, project_id=""), alias=DEFAULT_ALIAS)
 
     def find(self, reference: KeyReference) -> MasterKey:
         """The key a reference names (S-24 to S-26)."""

@@ -6,10 +6,12 @@ requests, ACLs or who owns what; it is asked with plain facts and answers allow,
 Decisions where the documents are silent:
 
 * A negated operator is satisfied by an absent value, a plain one is not; `${null}` in a list stands for the absent
-  value (E-01, Q-23).
+  value and for an empty one (E-01, Q-23).
 * StringEquals and StringLike are case-sensitive, their ...IgnoreCase forms are not.
-* A document that names something this server cannot evaluate (operator, condition key, field) is refused with
-  MalformedPolicy, because a policy that is stored and not enforced is worse than none.
+* A document that names something this server cannot evaluate (operator, condition key, field, a number that is none)
+  is refused with MalformedPolicy, because a policy that is stored and not enforced is worse than none.
+* `domain/ID` alone is the account as such, like `domain/ID:root`; that is how the newest edition uses it beside a user
+  (obs_40_0041). Of users and agencies, all or one can be named. Nobody here ever acts for an agency.
 * The three spellings of an encryption key, `x-obs-server-side-encryption`, `server-side-encryption` and
   `s3:x-amz-server-side-encryption` (value `aws:kms`), are one condition.
 """
@@ -40,8 +42,9 @@ _TOP_FIELDS = frozenset(("Version", "Id", "Statement"))
 _STATEMENT_FIELDS = frozenset(
     "Sid Effect Principal NotPrincipal Action NotAction Resource NotResource Condition".split()  # noqa: SIM905 - as words
 )
-_PRINCIPAL_ID = re.compile(r"\*|domain/[^:/]+:(?:root|(?:user|agency)/[^:/]+)")
+_PRINCIPAL_ID = re.compile(r"\*|domain/[^:/*?]+(?::(?:root|(?:user|agency)/(?:\*|[^:/*?]+)))?")
 _NULL = "${null}"
+_NUMBER = re.compile(r"-?\d{1,18}(?:\.\d{1,9})?", re.ASCII)
 
 
 class Verdict(Enum):
@@ -75,7 +78,7 @@ class Condition:
     def holds(self, facts: Mapping[str, str]) -> bool:
         """Whether the condition is met; absence satisfies only negated operators and `${null}`."""
         value = facts.get(self.fact)
-        if value is None:
+        if value is None or (not value and self.wants_null):
             return self.wants_null != self.negated
         return any(self.matches(value, wanted) for wanted in self.values) != self.negated
 
@@ -126,7 +129,7 @@ def _is_principal(wanted: str, caller: Caller) -> bool:
     domain, _, who = wanted.partition(":")
     if domain != f"domain/{caller.domain_id}":
         return False
-    if who == "root":
+    if who in ("", "root"):
         return caller.administrator
     return who in ("user/*", f"user/{caller.user_id}", f"user/{caller.user_name}")
 
@@ -162,9 +165,14 @@ def _numbers(compare: Callable[[float, float], bool]) -> Callable[[str, str], bo
     return matches
 
 
+def _moment(text: str) -> float | None:
+    """A moment as a date, or as the Unix seconds that EpochTime counts."""
+    return float(text) if _NUMBER.fullmatch(text) else parse_iso_date(text)
+
+
 def _dates(compare: Callable[[float, float], bool]) -> Callable[[str, str], bool]:
     def matches(value: str, wanted: str) -> bool:
-        left, right = parse_iso_date(value), parse_iso_date(wanted)
+        left, right = _moment(value), _moment(wanted)
         return left is not None and right is not None and compare(left, right)
 
     return matches
@@ -177,13 +185,25 @@ def _address(value: str, wanted: str) -> bool:
         return False
 
 
-_COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
-    "Equals": lambda left, right: left == right,
-    "LessThan": lambda left, right: left < right,
-    "LessThanEquals": lambda left, right: left <= right,
-    "GreaterThan": lambda left, right: left > right,
-    "GreaterThanEquals": lambda left, right: left >= right,
+_COMPARISONS: Mapping[tuple[str, str], Callable[[float, float], bool]] = {
+    ("equals", "eq"): lambda left, right: left == right,
+    ("lessthan", "lt"): lambda left, right: left < right,
+    ("lessthanequals", "lteq"): lambda left, right: left <= right,
+    ("greaterthan", "gt"): lambda left, right: left > right,
+    ("greaterthanequals", "gteq"): lambda left, right: left >= right,
 }
+
+
+def _ordered(
+    long: str, short: str, kind: Callable[[Callable[[float, float], bool]], Callable[[str, str], bool]]
+) -> dict[str, tuple[Callable[[str, str], bool], bool]]:
+    """The operators on what has an order, in both spellings, and the negated one of them."""
+    equal = kind(lambda left, right: left == right)
+    found = {f"{long}notequals": (equal, True), f"{short}neq": (equal, True)}
+    for (long_end, short_end), test in _COMPARISONS.items():
+        found |= {long + long_end: (kind(test), False), short + short_end: (kind(test), False)}
+    return found
+
 
 OPERATORS: Mapping[str, tuple[Callable[[str, str], bool], bool]] = {
     # operator (in lower case): (comparison, negated)
@@ -199,15 +219,32 @@ OPERATORS: Mapping[str, tuple[Callable[[str, str], bool], bool]] = {
     "strl": (_like, False),
     "stringnotlike": (_like, True),
     "strnl": (_like, True),
-    **{f"numeric{name.lower()}": (_numbers(test), False) for name, test in _COMPARISONS.items()},
-    "numericnotequals": (_numbers(_COMPARISONS["Equals"]), True),
-    **{f"date{name.lower()}": (_dates(test), False) for name, test in _COMPARISONS.items()},
-    "datenotequals": (_dates(_COMPARISONS["Equals"]), True),
+    **_ordered("numeric", "num", _numbers),
+    **_ordered("date", "date", _dates),
     "bool": (_fold(_equal), False),
     "ipaddress": (_address, False),
     "notipaddress": (_address, True),
 }
-"""The operators of section 8 with both spellings of the string operators."""
+"""The operators of section 8; those on strings, numbers and dates in both spellings (obs_03_0120)."""
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+_KINDS: Mapping[str, tuple[str, Callable[[str], bool], frozenset[str]]] = {
+    # how the operator begins: (what its values must be, the test of that, the facts it can be asked of if not of any)
+    "num": ("a number", lambda text: bool(_NUMBER.fullmatch(text)), frozenset()),
+    "date": ("a date or Unix seconds", lambda text: _moment(text) is not None, frozenset(("currenttime", "epochtime"))),
+    "bool": ("true or false", lambda text: text.lower() in ("true", "false"), frozenset(("securetransport",))),
+    "ipaddress": ("an IP address or network", _is_network, frozenset(("sourceip",))),
+    "notipaddress": ("an IP address or network", _is_network, frozenset(("sourceip",))),
+}
+"""What operators other than those on strings can be given; anything else could never be met, or never be missed."""
 
 _PLAIN_FACTS = frozenset(
     """
@@ -255,6 +292,10 @@ def parse_policy(document: bytes, bucket: str) -> Policy:
         raise _malformed("The policy is larger than 20 KB.")
     try:
         tree = json.loads(document.decode("utf-8"), parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise _malformed(
+            f"The policy is not JSON: {error.msg} in line {error.lineno}, column {error.colno}."
+        ) from error
     except (ValueError, RecursionError) as error:
         raise _malformed("The policy is not JSON.") from error
     top = _object(tree, "The policy", _TOP_FIELDS)
@@ -265,7 +306,14 @@ def parse_policy(document: bytes, bucket: str) -> Policy:
         statements = [statements]
     if not isinstance(statements, list) or not statements:
         raise _malformed("Statement must be a list with at least one statement.")
-    return Policy(tuple(_statement(entry, bucket) for entry in statements))
+    return Policy(tuple(_numbered(number, entry, bucket) for number, entry in enumerate(statements, 1)))
+
+
+def _numbered(number: int, value: Any, bucket: str) -> Statement:  # noqa: ANN401 - JSON can be anything
+    try:
+        return _statement(value, bucket)
+    except ObsError as error:
+        raise _malformed(f"Statement {number}: {error.message}") from error
 
 
 def _refuse_constant(name: str) -> None:
@@ -323,7 +371,10 @@ def _principals(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - JSON can be an
     names = _strings(_object(value, "Principal", frozenset(("ID",))).get("ID"), "Principal")
     for name in names:
         if not _PRINCIPAL_ID.fullmatch(name):
-            raise _malformed(f"Invalid principal: {name}.")
+            raise _malformed(
+                f"Invalid principal: {name}. It is * or domain/ID, followed by :root, :user/* or :agency/*, or by one"
+                " user or agency."
+            )
     return names
 
 
@@ -366,7 +417,21 @@ def _condition(operator: str, key: str, wanted: Any) -> Condition:  # noqa: ANN4
     if "x-amz-" in key.lower():
         values = ["kms" if value == "aws:kms" else value for value in values]
     matches, negated = OPERATORS[operator.lower()]
-    return Condition(fact, negated, _NULL in values, tuple(value for value in values if value != _NULL), matches)
+    plain = tuple(value for value in values if value != _NULL)
+    _check_kind(operator, key, fact, plain)
+    return Condition(fact, negated, _NULL in values, plain, matches)
+
+
+def _check_kind(operator: str, key: str, fact: str, values: tuple[str, ...]) -> None:
+    kind = next((kind for begin, kind in _KINDS.items() if operator.lower().startswith(begin)), None)
+    if kind is None:
+        return
+    name, fits, facts = kind
+    if facts and fact not in facts:
+        raise _malformed(f"{operator} cannot be used on {key}.")
+    for value in values:
+        if not fits(value):
+            raise _malformed(f"{operator} on {key} needs {name}, not {value}.")
 
 
 ACTIONS = (

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from reference_server.errors import ObsError
 from reference_server.operations import (
     acl,
+    appending,
     buckets,
     configuration,
     copying,
@@ -21,7 +22,7 @@ from reference_server.operations import (
     multipart,
     objects,
 )
-from reference_server.signature import SIGNED_PARAMETERS
+from reference_server.signature import SIGNED_LOWER
 from reference_server.world import Operation, RouteKey
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 PLAIN_PARAMETERS = frozenset(
     """
     prefix marker delimiter max-keys encoding-type key-marker version-id-marker upload-id-marker max-uploads
-    max-parts part-number-marker partNumber versionId position name AccessKeyId Expires Signature attname
+    max-parts part-number-marker partNumber versionId position AccessKeyId Expires Signature
     response-content-type response-content-language response-expires response-cache-control
     response-content-disposition response-content-encoding
     """.split()  # noqa: SIM905 - as words
@@ -48,7 +49,7 @@ ROUTES: Mapping[RouteKey, Operation] = MappingProxyType(
             "GetApiVersion", "", buckets.api_version, needs_bucket=False, anonymous=True
         ),
         ("HEAD", "bucket", "apiversion"): Operation(
-            "GetApiVersion", "", buckets.api_version, needs_bucket=False, anonymous=True
+            "GetApiVersion", "", buckets.api_version, anonymous=True, checks_itself=True
         ),
         ("PUT", "bucket", ""): Operation(
             "CreateBucket", "CreateBucket", buckets.create_bucket, needs_bucket=False, checks_itself=True
@@ -56,6 +57,7 @@ ROUTES: Mapping[RouteKey, Operation] = MappingProxyType(
         ("HEAD", "bucket", ""): Operation("HeadBucket", "HeadBucket", buckets.head_bucket),
         ("DELETE", "bucket", ""): Operation("DeleteBucket", "DeleteBucket", buckets.delete_bucket),
         ("GET", "bucket", ""): Operation("ListObjects", "ListBucket", listing.list_objects),
+        ("GET", "bucket", "versions"): Operation("ListVersions", "ListBucketVersions", listing.list_versions),
         ("GET", "bucket", "location"): Operation("GetBucketLocation", "GetBucketLocation", buckets.get_location),
         ("GET", "bucket", "versioning"): Operation(
             "GetBucketVersioning", "GetBucketVersioning", buckets.get_versioning
@@ -83,6 +85,7 @@ ROUTES: Mapping[RouteKey, Operation] = MappingProxyType(
         ("POST", "bucket", "delete"): Operation(
             "DeleteObjects", "DeleteObject", deletion.delete_objects, checks_itself=True
         ),
+        ("POST", "object", "append"): Operation("AppendObject", "PutObject", appending.append_object),
         ("POST", "object", "uploads"): Operation("InitiateMultipartUpload", "PutObject", multipart.initiate),
         ("PUT", "object", "uploadId"): Operation("UploadPart", "PutObject", multipart.put_part, checks_itself=True),
         ("GET", "object", "uploadId"): Operation(
@@ -104,22 +107,36 @@ ROUTES: Mapping[RouteKey, Operation] = MappingProxyType(
 )
 
 
+_NOT_HERE = frozenset((("PUT", "bucket", "versioning"), ("OPTIONS", "bucket", ""), ("OPTIONS", "object", "")))
+"""Documented operations on known resources that this server does not have: 501, not 405."""
+
+_NEEDED: Mapping[str, str] = {"partNumber": "uploadId", "position": "append"}
+"""Parameters that would change the meaning of a request if the sub-resource they belong to were not there."""
+
+
 def sub_resource(query: Query) -> str:
     """The sub-resource a query names, or nothing.
 
-    A name of the documented list is one; so is any unknown name without a value, since that is how they are written.
-    Unknown parameters with a value, and `x-obs-` ones, belong to nobody and choose nothing.
+    A name of the documented list is one, in whatever case, as the SDKs compare them (section 6.2); so is any unknown
+    name without a value, since that is how they are written. Unknown parameters with a value, and `x-obs-` ones,
+    belong to nobody and choose nothing.
     """
+    if not query.pairs:
+        return ""
     names = [
         name
         for name, value in query.pairs
         if name not in PLAIN_PARAMETERS
         and not name.lower().startswith("x-obs-")
-        and (name in SIGNED_PARAMETERS or not value)
+        and (not value or name.lower() in SIGNED_LOWER)
     ]
     if len(set(names)) > 1:
         raise ObsError("InvalidArgument", "Only one sub-resource can be addressed at a time.")
-    return names[0] if names else ""
+    found = names[0] if names else ""
+    for name, needed in _NEEDED.items():
+        if name in query and found != needed:
+            raise ObsError("InvalidArgument", f"{name} can only be used together with {needed}.")
+    return found
 
 
 def route(routes: Mapping[RouteKey, Operation], method: str, address: Address, query: Query) -> Operation:
@@ -128,6 +145,8 @@ def route(routes: Mapping[RouteKey, Operation], method: str, address: Address, q
     found = routes.get((method, address.kind, name))
     if found is not None:
         return found
+    if (method, address.kind, name) in _NOT_HERE:
+        raise ObsError("ServiceNotImplemented")
     if any(kind == address.kind and known == name for _, kind, known in routes):
         raise ObsError("MethodNotAllowed")
     raise ObsError("ServiceNotImplemented", f"There is no sub-resource {name} here.")

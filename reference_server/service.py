@@ -6,9 +6,10 @@ whoever owns the socket sends `100 Continue` only for a body that will be read.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from reference_server import access, encryption, forms, policy, signature
@@ -19,7 +20,7 @@ from reference_server.identities import Caller, Dice, Directory
 from reference_server.keyring import Keyring
 from reference_server.operations import common, multipart, objects
 from reference_server.routes import ROUTES, route
-from reference_server.wire import Head, Headers, Query, Request, Response, locate
+from reference_server.wire import Head, Headers, Query, Request, Response, bucket_in_host, host_of, locate
 from reference_server.world import Call, Receiver, Seams, World
 
 if TYPE_CHECKING:
@@ -27,9 +28,13 @@ if TYPE_CHECKING:
 
 OnBug = Callable[[BaseException], None]
 
+READY = "/-/ready"
+"""Where the server says whether it serves; `-` can be no bucket, and no bucket's host is asked."""
+
 
 def _form_caller(access_key: str, document: str, given: str, directory: Directory) -> Caller:
-    return signature.verify_form(access_key, document, given, directory).caller
+    caller = signature.verify_form(access_key, document, given, directory).caller
+    return replace(caller, reading="form")
 
 
 def finish(call: Call | None, response: Response) -> Response:
@@ -55,7 +60,7 @@ def identifiers(dice: Dice, now: float) -> tuple[str, str]:
     """`x-obs-request-id` (32 upper-case hex digits, milliseconds from digit 8 as in E-04) and `x-obs-id-2` (64)."""
     chance = dice(58)
     request_id = f"{chance[:4].hex()}{int(now * 1000):012x}{chance[4:10].hex()}".upper()
-    return request_id, base64.b64encode(chance[10:]).decode()
+    return request_id, binascii.b2a_base64(chance[10:], newline=False).decode()
 
 
 HONEST = Seams(
@@ -132,6 +137,7 @@ class Service:
         self.world = world
         self._on_bug = on_bug
         self._date = (0, "")
+        self.stopping = False
 
     @classmethod
     def over(  # noqa: PLR0913 - the world has this many doors
@@ -152,6 +158,10 @@ class Service:
         world = World(state, keyring, directory, region, hosts, now, dice, seams, require_https)
         return cls(world, on_bug=on_bug)
 
+    def watch(self, watching: Callable[[Seams], Seams]) -> None:
+        """The same service with somebody at its seams."""
+        self.world = replace(self.world, seams=watching(self.world.seams))
+
     def respond(self, request: Request) -> Response:
         """The whole exchange at once."""
         opened = self.open(request.head)
@@ -167,6 +177,8 @@ class Service:
         request_id, host_id = self.world.seams.identifiers(self.world.dice, self.world.now())
         call: Call | None = None
         try:
+            if head.target == READY and not bucket_in_host(host_of(head), self.world.hosts):
+                return self._readiness(head, request_id, host_id)
             address, query = locate(head, self.world.hosts)
             operation = route(self.world.seams.routes, head.method, address, query)
             call = Call(self.world, head, address, query, operation, request_id, host_id)
@@ -176,6 +188,19 @@ class Service:
         if isinstance(outcome, Response):
             return self.complete(call, outcome)
         return Exchange(self, call, outcome)
+
+    def _readiness(self, head: Head, request_id: str, host_id: str) -> Response:
+        """200 while requests are served, 503 while the server ends or its database does not answer."""
+        if head.method not in ("GET", "HEAD"):
+            raise ObsError("MethodNotAllowed")
+        status, text = (503, "stopping") if self.stopping else (200, "ready")
+        try:
+            self.world.state.check()
+        except sqlite3.Error:
+            status, text = 503, "the database does not answer"
+        response = Response(status, (("Content-Type", "application/json"),), f'{{"status": "{text}"}}\n'.encode())
+        framed = self._with_common_headers(response, request_id, host_id, method=head.method)
+        return self.world.seams.finish(None, framed)
 
     def _admit(self, call: Call) -> Response | Receiver:
         world, operation = self.world, call.operation
@@ -187,7 +212,9 @@ class Service:
             if call.found_bucket is None:
                 raise ObsError("NoSuchBucket")
             if not operation.checks_itself:
-                facts = access.facts_of_request(call.head, call.query, world.now())
+                # Only a policy asks for facts.
+                has_policy = call.found_bucket.policy is not None
+                facts = access.facts_of_request(call.head, call.query, world.now()) if has_policy else {}
                 world.seams.authorize(call, operation.action, facts)
         return operation.run(call)
 
@@ -228,7 +255,7 @@ class Service:
             return ObsError("InternalError", str(error))
         if self._on_bug is not None:
             self._on_bug(error)
-        if isinstance(error, (OSError, sqlite3.OperationalError)):
+        if isinstance(error, (OSError, sqlite3.Error)):
             return ObsError("ServiceUnavailable", "The store cannot be used at the moment.")
         return ObsError("InternalError")
 
@@ -238,17 +265,17 @@ class Service:
         204 and 304 have no Content-Length (RFC 9110, 8.6), although two samples of other pages print one.
         """
         body = b"" if method == "HEAD" else response.body
-        headers = (
+        headers = [
             ("Server", "OBS"),
             ("x-obs-request-id", request_id),
             *response.headers,
             ("x-obs-id-2", host_id),
             ("Date", self._now_as_text()),
-        )
+        ]
         without_length = response.status in (204, 304) or response.first("content-length") is not None
         if not without_length and isinstance(body, bytes):
-            headers = (*headers, ("Content-Length", str(len(body))))
-        return Response(response.status, headers, body, response.reason, response.close)
+            headers.append(("Content-Length", str(len(body))))
+        return Response(response.status, tuple(headers), body, response.reason, response.close)
 
     def _now_as_text(self) -> str:
         second = int(self.world.now())

@@ -5,8 +5,9 @@ This module does not know what the caller may do, nor what any sub-resource mean
 Header (obs_04_0010), URL (obs_04_0011) and form (obs_04_0012) signatures are Base64(HMAC-SHA1(secret, string to sign)).
 Where the vendor's own clients read the page differently, both readings are accepted, and nothing else:
 
-* The resource names the object percent-encoded, as all four SDKs do (section 6.2, Q-33); of the characters that the
-  SDKs escape differently, both the spelling on the wire and the strict one count.
+* The resource names the object percent-encoded, as all four SDKs do; of the characters that the SDKs escape
+  differently, both the spelling on the wire and the strict one count. The plain name, which the page shows, counts as
+  well (section 6.2, Q-33), unless it could be taken for another name or for parameters.
 * Parameters whose name begins `x-obs-` are part of the resource (SDK rule, section 6.4). In a header signature the
   list alone counts too, because the Node SDK signs so. In a URL signature it does not: whoever adds such a parameter
   to a URL signed without it is refused (Q-01).
@@ -15,6 +16,8 @@ Where the vendor's own clients read the page differently, both readings are acce
   (Q-32).
 * A parameter with an empty value counts as one without a value too: clients disagree on writing `acl` or `acl=`.
 
+Which reading it was is kept with the caller, so that the log can show what a client really signs.
+
 Further decisions: an absent or unreadable date is 403 AccessDenied (obs_04_0115), an expired URL is 403 AccessDenied
 (section 6.3), no validity is too long (E-11), the Date of a signed URL does not matter (S-65), two ways of signing in
 one request are 400 InvalidArgument, and temporary credentials are not issued here, so their token is refused.
@@ -22,10 +25,10 @@ one request are 400 InvalidArgument, and temporary credentials are not issued he
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hmac
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -54,7 +57,11 @@ SIGNED_PARAMETERS = frozenset(
     x-image-save-object x-obs-security-token
     """.split()  # noqa: SIM905 - as words
 )
-_SIGNED_LOWER = frozenset(name.lower() for name in SIGNED_PARAMETERS)
+SIGNED_LOWER = frozenset(name.lower() for name in SIGNED_PARAMETERS)
+"""The same in lower case, in which the SDKs compare them (section 6.2)."""
+
+_UNMISTAKABLE = re.compile(r"[^%?\x00-\x1f\x7f]+")
+"""Names that, signed as they are, are neither the escaped spelling of another name nor a name with parameters."""
 
 _AUTHORIZATION = re.compile(r"OBS ([^:\s]+):(\S+)")
 
@@ -72,7 +79,7 @@ class Claim:
 def claim_of(head: Head, query: Query) -> Claim:
     """Read who a request claims to be from."""
     authorizations = head.headers.every("authorization")
-    in_url = any(name in query for name in ("Signature", "AccessKeyId", "Expires"))
+    in_url = query.pairs != () and any(name in query for name in ("Signature", "AccessKeyId", "Expires"))
     if not authorizations and not in_url:
         return Claim("anonymous")
     if len(authorizations) > 1 or (authorizations and in_url):
@@ -101,8 +108,7 @@ def authenticate(head: Head, address: Address, query: Query, directory: Director
         check_expiry(claim.expires, now)
     else:
         check_skew(head.headers, now)
-    check_signature(head, address, query, claim, identity)
-    return identity.caller
+    return replace(identity.caller, reading=check_signature(head, address, query, claim, identity))
 
 
 def known_identity(access_key: str, directory: Directory) -> Identity:
@@ -133,33 +139,47 @@ def check_skew(headers: Headers, now: float) -> None:
 
 def sign(secret_key: str, string_to_sign: str) -> str:
     """Base64(HMAC-SHA1(secret, string to sign))."""
-    return base64.b64encode(hmac.digest(secret_key.encode(), encode_octets(string_to_sign), "sha1")).decode()
+    return _sign(secret_key, string_to_sign).decode()
 
 
-def check_signature(head: Head, address: Address, query: Query, claim: Claim, identity: Identity) -> None:
-    """Compare the signature with that of each accepted reading, in constant time."""
+def _sign(secret_key: str, string_to_sign: str) -> bytes:
+    digest = hmac.digest(secret_key.encode(), encode_octets(string_to_sign), "sha1")
+    return binascii.b2a_base64(digest, newline=False)
+
+
+def check_signature(head: Head, address: Address, query: Query, claim: Claim, identity: Identity) -> str:
+    """Compare the signature with that of each accepted reading, in constant time; the name of the one that fits.
+
+    The name is `header` or `url` for the usual reading, with a colon and what is different about any other.
+    """
     given = encode_octets(claim.signature)
-    attempts = strings_to_sign(head, address, query, claim)
-    first = next(attempts)
-    if _same(identity, first, given) or any(_same(identity, attempt, given) for attempt in attempts):
-        return
+    first = ""
+    for remark, attempt in readings(head, address, query, claim):
+        if _same(identity, attempt, given):
+            return f"{claim.kind}: {remark}" if remark else claim.kind
+        first = first or attempt
     raise ObsError("SignatureDoesNotMatch", details=(("StringToSign", first), ("SignatureProvided", claim.signature)))
 
 
 def _same(identity: Identity, string_to_sign: str, given: bytes) -> bool:
-    return hmac.compare_digest(sign(identity.secret_key, string_to_sign).encode(), given)
+    return hmac.compare_digest(_sign(identity.secret_key, string_to_sign), given)
 
 
 def strings_to_sign(head: Head, address: Address, query: Query, claim: Claim) -> Iterator[str]:
-    """Every accepted string to sign, the page's reading with the SDKs' parameters first."""
+    """Every accepted string to sign, the page's reading with the SDKs' spelling of names and parameters first."""
+    return (text for _, text in readings(head, address, query, claim))
+
+
+def readings(head: Head, address: Address, query: Query, claim: Claim) -> Iterator[tuple[str, str]]:
+    """The accepted strings to sign, each with what is unusual about it."""
     before = signed_head(head, claim)
     seen: set[str] = set()
-    for path in _paths(address):
-        for parameters in _parameter_readings(query, header_signature=claim.kind == "header"):
+    for path_remark, path in _paths(address):
+        for remark, parameters in _parameter_readings(query, header_signature=claim.kind == "header"):
             resource = f"{path}?{parameters}" if parameters else path
             if resource not in seen:
                 seen.add(resource)
-                yield before + resource
+                yield ", ".join(filter(None, (path_remark, remark))), before + resource
 
 
 def signed_head(head: Head, claim: Claim) -> str:
@@ -170,31 +190,33 @@ def signed_head(head: Head, claim: Claim) -> str:
     else:
         date = "" if headers.first(DATE) is not None else headers.first("date") or ""
     lines = [head.method, headers.first("content-md5") or "", headers.first("content-type") or "", date]
-    names = sorted(name for name in headers.names() if name.startswith(HEADER_PREFIX))
-    lines += [f"{name}:{','.join(value.strip() for value in headers.every(name))}" for name in names]
+    names = sorted([name for name in headers.names() if name.startswith(HEADER_PREFIX)])
+    lines += [f"{name}:{','.join([value.strip() for value in headers.every(name)])}" for name in names]
     return "\n".join(lines) + "\n"
 
 
-def _paths(address: Address) -> Iterator[str]:
+def _paths(address: Address) -> Iterator[tuple[str, str]]:
     if not address.bucket:
-        yield "/"
+        yield "", "/"
     elif not address.key:
-        yield f"/{address.bucket}/"
+        yield "", f"/{address.bucket}/"
         if not address.virtual_host:
-            yield f"/{address.bucket}"
+            yield "bucket without a slash", f"/{address.bucket}"
     else:
-        yield f"/{address.bucket}/{address.encoded_key}"
-        yield f"/{address.bucket}/{quote(unquote(address.encoded_key), safe='/~')}"
+        yield "", f"/{address.bucket}/{address.encoded_key}"
+        yield "name strictly escaped", f"/{address.bucket}/{quote(unquote(address.encoded_key), safe='/~')}"
+        if _UNMISTAKABLE.fullmatch(address.key):
+            yield "name not escaped", f"/{address.bucket}/{address.key}"
 
 
-def _parameter_readings(query: Query, *, header_signature: bool) -> Iterator[str]:
+def _parameter_readings(query: Query, *, header_signature: bool) -> Iterator[tuple[str, str]]:
     if not query.pairs:
-        yield ""
+        yield "", ""
         return
-    yield canonical_parameters(query)
-    yield canonical_parameters(query, bare_empty=True)
+    yield "", canonical_parameters(query)
+    yield "empty parameter without =", canonical_parameters(query, bare_empty=True)
     if header_signature:
-        yield canonical_parameters(query, prefixed=False)
+        yield "listed parameters only", canonical_parameters(query, prefixed=False)
 
 
 def canonical_parameters(query: Query, *, prefixed: bool = True, bare_empty: bool = False) -> str:
@@ -202,7 +224,7 @@ def canonical_parameters(query: Query, *, prefixed: bool = True, bare_empty: boo
     chosen: dict[str, str | None] = {}
     for name, value in query.pairs:
         lower = name.lower()
-        if lower in _SIGNED_LOWER or (prefixed and lower.startswith(HEADER_PREFIX)):
+        if lower in SIGNED_LOWER or (prefixed and lower.startswith(HEADER_PREFIX)):
             chosen.setdefault(name, value)
     return "&".join(
         name if value is None or (bare_empty and not value) else f"{name}={value}"

@@ -126,6 +126,11 @@ class Call:
     looked_for_object: bool = False
 
     @property
+    def signature_reading(self) -> str:
+        """How the caller signed, and which reading of the rules made it right; empty for nobody."""
+        return self.caller.reading
+
+    @property
     def bucket(self) -> BucketRecord:
         """The bucket the call addresses."""
         if self.found_bucket is None:

@@ -10,12 +10,13 @@ import dataclasses
 import functools
 import json
 import types
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, BinaryIO, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 FORMAT = 1
+UNFINISHED = "The run did not finish: {done} of {planned} planned cases have a result, and nothing is concluded."
 
 _T = TypeVar("_T")
 
@@ -97,6 +98,25 @@ class Clause:
     fix: str
     errata: tuple[str, ...]
     unobservable: str | None = None
+    claims: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageOutline:
+    """A page the clauses stand on: its title and headings."""
+
+    title: str
+    sections: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """One thing that was looked at before the run."""
+
+    check: str
+    state: str
+    says: str
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +143,14 @@ class Erratum:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """Which part of a plan a run played."""
+
+    part: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """The first line: what was going to be done, to whom, with what."""
 
@@ -135,6 +163,9 @@ class Header:
     planned: tuple[str, ...]
     clauses: tuple[Clause, ...]
     errata: tuple[Erratum, ...]
+    pages: Mapping[str, PageOutline] = field(default_factory=dict)
+    doctor: tuple[Examination, ...] = ()
+    shard: Shard | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +194,31 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """How a body that was cut can be made again: so many bytes of SHAKE-128 over the label."""
+
+    label: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """How a request was authorized, and as whom."""
+
+    how: Literal["header", "url", "form", "none", "altered"]
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """A body without its transfer coding; ``body`` may be only its beginning."""
+
+    body: bytes
+    body_size: int
+    body_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One direction of an exchange, as bytes."""
 
@@ -170,6 +226,8 @@ class Message:
     body: bytes
     body_size: int
     body_sha256: str
+    made: Made | None = None
+    content: Content | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +240,16 @@ class Exchange:
     outcome: str
     ms: float
     continued: bool | None = None
+    signed: Signed | None = None
+    asked: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """A planted defect that makes a case fail."""
+
+    name: str
+    says: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +269,8 @@ class Case:
     observations: tuple[Observation, ...]
     exchanges: tuple[Exchange, ...]
     duration_ms: float
+    source: str = ""
+    proofs: tuple[Proof, ...] = ()
 
     @property
     def unmet(self) -> tuple[Check, ...]:
@@ -227,6 +297,27 @@ class Cleanup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineRow:
+    """What the baseline says about one case."""
+
+    id: str
+    state: Literal["known", "new", "different", "fixed", "expired", "gone", "not_judged"]
+    fingerprint: str
+    owner: str = ""
+    reason: str = ""
+    link: str = ""
+    expires: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """What a baseline file says about the run."""
+
+    file: str
+    rows: tuple[BaselineRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Footer:
     """The last line: the conclusion."""
 
@@ -237,6 +328,8 @@ class Footer:
     clauses: Mapping[str, ClauseResult]
     cleanup: Cleanup
     ended: str
+    baseline: Baseline | None = None
+    declared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,7 +359,7 @@ class Results:
             return self.footer.headline
         planned = len(self.header.planned)
         done = planned - len(self.missing)
-        return f"The run did not finish: {done} of {planned} planned cases have a result, and nothing is concluded."
+        return UNFINISHED.format(done=done, planned=planned)
 
     @property
     def exercised(self) -> int | None:
@@ -289,17 +382,118 @@ def read_results(path: Path | str) -> Results:
     return reader.results()
 
 
+class Stream:
+    """A results file read from front to back one case at a time, so that its size does not matter.
+
+    The header and the footer are there from the start; the footer stands at the end and is looked up there.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        """Read the first and the last line, or raise ResultsError."""
+        self.path = Path(path)
+        self._reader = _Reader(self.path)
+        try:
+            with self.path.open("rb") as file:
+                self._reader.take_first(file.readline())
+                last = _last_line(file)
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
+        self.header = self._reader.results().header
+        self.footer = self._reader.footer_of(last)
+        self._order = _Order(self.header.planned)
+        self._line = 0
+
+    def cases(self) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
+        """Every case as its line and the object on it; only what every reader relies on is looked at.
+
+        :raises ResultsError: as read_results does, but for values deep inside a case.
+        """
+        ended = False
+        with self.path.open("rb") as file:
+            file.readline()
+            for number, line in enumerate(file, start=2):
+                self._line = number
+                record = self._reader.line_after_header(number, line, ended=ended) if line.strip() else None
+                if record is None:
+                    continue
+                if record["kind"] == "footer":
+                    ended = True
+                    continue
+                if not self._order.take(record["id"]):
+                    raise self._reader.repeated(number, record["id"])
+                yield line, record
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Ids of planned cases that have not gone by, in plan order."""
+        return self._order.missing
+
+    def decode(self, record: Mapping[str, Any]) -> Case:
+        """The whole case on the line that went by last, or ResultsError."""
+        return self._reader.decode_case(self._line, record)
+
+
+class _Order:
+    """Which planned cases have gone by: as long as they come as planned, how many is all that has to be kept."""
+
+    def __init__(self, planned: tuple[str, ...]) -> None:
+        self._planned = planned
+        self._next = 0
+        self._seen: set[str] | None = None
+
+    def take(self, name: str) -> bool:
+        """Note a case; False when it has gone by before."""
+        if self._seen is None:
+            if self._next < len(self._planned) and self._planned[self._next] == name:
+                self._next += 1
+                return True
+            self._seen = set(self._planned[: self._next])
+        known = name in self._seen
+        self._seen.add(name)
+        return not known
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Those that have not, in plan order."""
+        seen = self._seen
+        return (
+            self._planned[self._next :] if seen is None else tuple(name for name in self._planned if name not in seen)
+        )
+
+
+def _last_line(file: BinaryIO) -> bytes:
+    """The last line that is not blank."""
+    size, step = file.seek(0, 2), 1 << 16
+    while True:
+        file.seek(max(0, size - step))
+        tail = file.read().rstrip()
+        if b"\n" in tail or step >= size:
+            return tail.rpartition(b"\n")[2]
+        step *= 4
+
+
+def _unreadable(path: Path, error: OSError) -> ResultsError:
+    problem = f"the file cannot be read ({error.strerror or error})"
+    return ResultsError(file=path, line=0, problem=problem, remedy="Give the path of a results.jsonl")
+
+
 def _lines(path: Path) -> list[bytes]:
     """Return the lines of the file, each with its line end."""
     try:
         return path.read_bytes().splitlines(keepends=True)
     except OSError as error:
-        problem = f"the file cannot be read ({error.strerror or error})"
-        raise ResultsError(file=path, line=0, problem=problem, remedy="Give the path of a results.jsonl") from error
+        raise _unreadable(path, error) from error
 
 
 class _ShapeError(Exception):
     """A value that is not what the schema says: where in the line, and what is wrong."""
+
+
+_ONE_RUN = "Put each run in a file of its own"
+_RELIED_ON: tuple[tuple[str, type], ...] = (
+    ("id", str), ("says", str), ("area", str), ("level", str), ("rung", str), ("reason", str),
+    ("cites", list), ("checks", list), ("observations", list), ("exchanges", list),
+)  # fmt: skip
 
 
 class _Reader:
@@ -315,6 +509,13 @@ class _Reader:
             "case": self._take_case,
             "footer": self._take_footer,
         }
+        self._known = frozenset(self._takers)
+
+    def take_first(self, line: bytes) -> None:
+        """Take the line that has to be the header."""
+        if not line.strip():
+            raise self._no_header(1)
+        self.take(1, line)
 
     def take(self, number: int, line: bytes) -> None:
         """Take one line that is not blank."""
@@ -324,11 +525,11 @@ class _Reader:
         kind = record.get("kind")
         taker = self._takers.get(kind) if isinstance(kind, str) else None
         if taker is None:
-            raise self._error(number, f"unknown kind of line: {kind!r}", "A line is a header, a case or a footer")
+            raise self._unknown_kind(number, kind)
         if self._header is None and kind != "header":
             raise self._no_header(number)
         if self._footer is not None:
-            raise self._error(number, f"a {kind} after the footer", "Put each run in a file of its own")
+            raise self._after_footer(number, kind)
         taker(number, record)
 
     def results(self) -> Results:
@@ -337,10 +538,47 @@ class _Reader:
             raise self._no_header(1)
         return Results(header=self._header, cases=tuple(self._cases.values()), footer=self._footer, path=self.path)
 
+    def footer_of(self, line: bytes) -> Footer | None:
+        """Return the footer on the last line of the file; None when another kind of line, or half a line, is there."""
+        try:
+            record = json.loads(line)
+        except ValueError:
+            return None
+        if not isinstance(record, dict) or record.get("kind") != "footer":
+            return None
+        return self._decode(Footer, 0, record)
+
+    def line_after_header(self, number: int, line: bytes, *, ended: bool) -> Mapping[str, Any] | None:
+        """Return the object of a case or footer line, looked at from outside; None for one that was cut off."""
+        record = self._parse(number, line)
+        if record is None:
+            return None
+        kind = record.get("kind")
+        if ended and kind in self._known:
+            raise self._after_footer(number, kind)
+        if kind == "header":
+            raise self._second_header(number)
+        if kind not in self._known:
+            raise self._unknown_kind(number, kind)
+        if kind == "case":
+            for name, of in _RELIED_ON:
+                if type(record.get(name)) is not of:
+                    problem = f"case.{name} is missing or not a {of.__name__}"
+                    raise self._error(number, problem, "Hold the line against reports/results.schema.json")
+        return record
+
+    def repeated(self, number: int, name: str) -> ResultsError:
+        """Return what to say of a case that has a result already."""
+        return self._error(number, f"a second result for case {name}", _ONE_RUN)
+
+    def decode_case(self, number: int, record: Mapping[str, object]) -> Case:
+        """Return the case on a line."""
+        return self._decode(Case, number, record)
+
     def _parse(self, number: int, line: bytes) -> Mapping[str, object] | None:
         """Return the object on the line; None for a last line that was cut off."""
         try:
-            record = json.loads(line)
+            record = _parsed(line)
         except (ValueError, RecursionError) as error:
             if self._header is not None and not line.endswith(b"\n"):
                 return None
@@ -352,7 +590,7 @@ class _Reader:
 
     def _take_header(self, number: int, record: Mapping[str, object]) -> None:
         if self._header is not None:
-            raise self._error(number, "a second header", "Put each run in a file of its own")
+            raise self._second_header(number)
         version = record.get("format")
         if type(version) is not int or version != FORMAT:
             remedy = f"This program reads format {FORMAT}; use the version of the suite that wrote the file"
@@ -362,7 +600,7 @@ class _Reader:
     def _take_case(self, number: int, record: Mapping[str, object]) -> None:
         case = self._decode(Case, number, record)
         if case.id in self._cases:
-            raise self._error(number, f"a second result for case {case.id}", "Put each run in a file of its own")
+            raise self.repeated(number, case.id)
         self._cases[case.id] = case
 
     def _take_footer(self, number: int, record: Mapping[str, object]) -> None:
@@ -374,11 +612,30 @@ class _Reader:
         except _ShapeError as error:
             raise self._error(number, str(error), "Hold the line against reports/results.schema.json") from error
 
+    def _unknown_kind(self, number: int, kind: object) -> ResultsError:
+        return self._error(number, f"unknown kind of line: {kind!r}", "A line is a header, a case or a footer")
+
+    def _after_footer(self, number: int, kind: object) -> ResultsError:
+        return self._error(number, f"a {kind} after the footer", _ONE_RUN)
+
+    def _second_header(self, number: int) -> ResultsError:
+        return self._error(number, "a second header", _ONE_RUN)
+
     def _no_header(self, number: int) -> ResultsError:
         return self._error(number, "the header is missing", "Give the whole file; its first line is the header")
 
     def _error(self, number: int, problem: str, remedy: str) -> ResultsError:
         return ResultsError(file=self.path, line=number, problem=problem, remedy=remedy)
+
+
+_DECODE = json.JSONDecoder().raw_decode
+
+
+def _parsed(line: bytes) -> object:
+    """What json.loads gives, without its guess of the encoding, which a hundred thousand lines feel."""
+    text = line.decode().strip()
+    value, end = _DECODE(text)
+    return value if end == len(text) else json.loads(text)
 
 
 @functools.cache
@@ -392,11 +649,11 @@ def _record(shape: type[_T], value: object, where: str) -> _T:
     members = _instance(dict, value, where)
     hints = _hints(shape)  # type: ignore[arg-type]
     found: dict[str, object] = {}
-    for field in dataclasses.fields(shape):  # type: ignore[arg-type]
-        if field.name in members:
-            found[field.name] = _value(hints[field.name], members[field.name], f"{where}.{field.name}")
-        elif field.default is dataclasses.MISSING:
-            raise _ShapeError(f"{where}.{field.name} is missing")
+    for item in dataclasses.fields(shape):  # type: ignore[arg-type]
+        if item.name in members:
+            found[item.name] = _value(hints[item.name], members[item.name], f"{where}.{item.name}")
+        elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
+            raise _ShapeError(f"{where}.{item.name} is missing")
     return shape(**found)
 
 
@@ -420,6 +677,8 @@ def _bytes(value: object, where: str) -> bytes:
 
 def _tuple(hint: object, value: object, where: str) -> object:
     items = _instance(list, value, where)
+    if get_args(hint)[0] is str and all(type(item) is str for item in items):
+        return tuple(items)
     return tuple(_value(get_args(hint)[0], item, f"{where}[{index}]") for index, item in enumerate(items))
 
 

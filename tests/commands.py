@@ -1,13 +1,31 @@
 """Drives the installed commands as a user would."""
 
+import io
 import json
+import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+
+from conformance.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
+
+
+def from_npm(name):
+    """A file or folder out of a package in the version that tests/axe/package-lock.json pins, fetched the first time."""
+    folder = ROOT / "tests" / "axe"
+    path = folder / "node_modules" / name
+    if not path.exists():
+        subprocess.run(["npm", "ci", "--ignore-scripts", "--silent", "--prefix", str(folder)], check=True, timeout=120)
+    return path
+
+
+def heed_sigint():
+    """For ``preexec_fn``: a test run in the background of a shell hands on an ignored SIGINT, which Python respects."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Outcome:
@@ -29,6 +47,24 @@ class Outcome:
         return self.lines[-1]
 
 
+class Done:
+    """How a command ended that ran in this process: no time goes into starting another."""
+
+    def __init__(self, arguments):
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            try:
+                self.returncode = main([str(argument) for argument in arguments])
+            except SystemExit as ended:
+                self.returncode = ended.code
+        self.stdout, self.stderr = out.getvalue(), err.getvalue()
+
+
+def obs(*arguments):
+    """Run the command line in this process."""
+    return Done(arguments)
+
+
 @contextmanager
 def reference_server(folder, *arguments):
     """A reference server on a free port; yields its target file and process."""
@@ -40,7 +76,7 @@ def reference_server(folder, *arguments):
         text=True,
     )
     try:
-        assert process.stdout.readline().startswith("http://")
+        assert process.stdout.readline().startswith("http")
         yield target, process
     finally:
         process.kill()

@@ -1,9 +1,10 @@
 """Fixtures over the installed commands."""
 
+import contextlib
 import subprocess
 
 import pytest
-from commands import BIN, Outcome
+from commands import BIN, Outcome, reference_server
 
 
 @pytest.fixture
@@ -27,5 +28,29 @@ def conformance(command, tmp_path):
         outcome = Outcome(command("run", "--out", out, *arguments, **kwargs), out)
         assert "Traceback" not in outcome.stderr + outcome.stdout
         return outcome
+
+    return run
+
+
+@pytest.fixture
+def defective(tmp_path):
+    """A running reference server with a named defect; yields its target file."""
+
+    @contextlib.contextmanager
+    def start(name):
+        with reference_server(tmp_path, "--defect", name) as (target, _):
+            yield target
+
+    return start
+
+
+@pytest.fixture
+def installed_shell(tmp_path):
+    """The shell, fed from standard input."""
+
+    def run(typed):
+        return subprocess.run(
+            [BIN / "obs-conformance", "shell"], input=typed, capture_output=True, text=True, timeout=60, cwd=tmp_path
+        )
 
     return run

@@ -67,7 +67,7 @@ def test_defect_makes_exactly_the_right_sample_cases_fail(name, stage):
 @pytest.mark.parametrize("name", OVER_HTTP)
 def test_defect_makes_the_same_sample_cases_fail_over_http(name, conformance, tmp_path):
     with reference_server(tmp_path, "--defect", name) as (target, _):
-        outcome = conformance("--target", target, "--select", "samples")
+        outcome = conformance("--no-doctor", "--target", target, "--select", "samples")
     assert outcome.rungs == EXPECTED[name]
     assert outcome.code == (1 if F in EXPECTED[name].values() else 3)
     broken = {clause for clause, value in outcome.footer["clauses"].items() if value["verdict"] in {"broken", "weak"}}
@@ -83,4 +83,4 @@ def test_every_judging_sample_is_seen_to_fail_on_some_defect():
 
 def test_a_broken_should_fails_only_a_strict_run(conformance, tmp_path):
     with reference_server(tmp_path, "--defect", "server-not-named") as (target, _):
-        assert conformance("--target", target, "--select", "samples", "--strict").code == 1
+        assert conformance("--no-doctor", "--target", target, "--select", "samples", "--strict").code == 1

@@ -17,7 +17,7 @@ from conformance.selftest import play_in_process
 from reference_server.defects import DEFECTS
 from reference_server.encryption import PLAIN, Wish
 from reference_server.errors import ObsError
-from reference_server.misread import the_owner
+from reference_server.identities import ANONYMOUS
 from reference_server.service import HONEST
 from reference_server.variants import VARIANTS
 from reports.matrix import matrix_text, read_matrix, write_matrix
@@ -171,23 +171,22 @@ def statuses(wanted):
 def accepts_all_and_stores_plain():
     """Trusts everybody, allows everything, checks nothing, echoes what was asked for, stores it plain."""
 
-    def or_else(function, otherwise):
-        def answer(*arguments):
+    def whatever(decision, instead):
+        def decide(*given):
             try:
-                return function(*arguments)
+                return decision(*given)
             except ObsError:
-                return otherwise(*arguments)
+                return instead
 
-        return answer
+        return decide
 
-    trusting = DEFECTS["signature-not-checked"].seams().authenticate
+    trusting = DEFECTS["signature-not-checked"].seams()
     return replace(
-        HONEST,
-        authenticate=or_else(trusting, lambda _head, _address, _query, directory, _now: the_owner(directory)),
+        trusting,
+        authenticate=whatever(trusting.authenticate, ANONYMOUS),
         authorize=lambda *_: None,
-        wish_of_request=or_else(HONEST.wish_of_request, lambda *_: Wish()),
-        wish_of_form=or_else(HONEST.wish_of_form, lambda *_: Wish()),
-        decide=or_else(HONEST.decide, lambda *_: PLAIN),
+        wish_of_request=whatever(HONEST.wish_of_request, Wish()),
+        decide=whatever(HONEST.decide, PLAIN),
         lock=lambda *_: None,
         check_form=lambda *_: None,
         verify_form=DEFECTS["form-signature-not-checked"].seams().verify_form,

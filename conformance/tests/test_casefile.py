@@ -3,9 +3,12 @@
 import json
 import shutil
 
+import platformdirs
 import pytest
 
-from conformance.casefile import LIBRARY_ROOT, load_library, parse
+from conformance import cache, casefile
+from conformance.casefile import LIBRARY_ROOT, load_library
+from conformance.strictyaml import parse
 from conformance.vocabulary import CaseError
 
 CLAUSES = """\
@@ -133,7 +136,7 @@ def test_mistake_is_named_with_its_place(tmp_path, case, says):
 
 def test_duplicate_id_names_the_first_place(tmp_path):
     twice = CASE + CASE.split("cases:\n")[1]
-    with pytest.raises(CaseError, match=r"a\.yaml:18:3: case id A-001 is used already at cases/a/a\.yaml:4:3"):
+    with pytest.raises(CaseError, match=r"a\.yaml:18:3: case id A-001 is used already at cases/a/a\.yaml:4$"):
         load(tmp_path, twice)
 
 
@@ -211,3 +214,43 @@ def test_schema_is_closed_and_describes_every_word(name):
     schema = json.loads((LIBRARY_ROOT / name).read_text("utf-8"))
     assert list(undescribed(schema)) == []
     assert list(open_objects(schema)) == []
+
+
+# ---- the kept library: used only for the very content it was made from, and broken it costs time alone
+
+
+@pytest.fixture
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda *_, **__: str(tmp_path / "kept"))
+    return tmp_path / "kept"
+
+
+def test_second_load_builds_nothing_and_is_equal(own_cache, tmp_path, monkeypatch):
+    first = load(tmp_path)
+    monkeypatch.setattr(casefile, "_build", lambda *_: pytest.fail("built again"))
+    assert load_library(tmp_path) == first
+    assert len(list(own_cache.iterdir())) == 1
+
+
+def test_changed_content_is_read_again(own_cache, tmp_path):
+    assert [case.id for case in load(tmp_path).cases] == ["A-001"]
+    assert [case.id for case in load(tmp_path, CASE.replace("A-001", "A-002")).cases] == ["A-002"]
+    assert len(list(own_cache.iterdir())) == 1
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-9], lambda b: b[:32] + b"junk", lambda _: b""])
+def test_damaged_cache_is_no_cache(own_cache, tmp_path, damage):
+    first = load(tmp_path)
+    (file,) = own_cache.iterdir()
+    file.write_bytes(damage(file.read_bytes()))
+    assert load_library(tmp_path) == first
+
+
+def test_unwritable_cache_does_not_matter(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way", "utf-8")
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda *_, **__: str(tmp_path / "file"))
+    assert load(tmp_path).cases
+
+
+def test_key_depends_on_where_one_content_ends_and_the_next_begins():
+    assert cache.key(b"ab", b"c") != cache.key(b"a", b"bc")

@@ -4,12 +4,13 @@ import contextlib
 import socket
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from conformance.transport import RequestsTransport
 from conformance.vocabulary import Identity, Request, Target
-from conformance.wire import WireTransport, split_raw
+from conformance.wire import EVIDENCE, MAX_BODY, WireTransport, split_raw
 
 
 @contextlib.contextmanager
@@ -257,3 +258,83 @@ def test_redirects_are_not_followed_by_either_transport():
 
 def test_split_raw_without_an_end_of_head_is_all_head():
     assert split_raw(b"HTTP/1.1 200", 0) == (b"HTTP/1.1 200", b"")
+
+
+# ---- answers that are none ------------------------------------------------------------------------------------------
+
+
+def named(name):
+    return b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nx-obs-request-id: %b\r\n\r\n" % name.encode()
+
+
+def outcomes(*texts):
+    """What came of one request after the other, each for an object of its own, on one connection."""
+    with server(answers(*texts)) as (port, connections):
+        transport = WireTransport(target(port))
+        sent = [replace(request(), head=f"GET /b/{n} HTTP/1.1\r\nHost: x\r\n\r\n".encode()) for n in range(len(texts))]
+        told = [transport.exchange(one).outcome for one in sent]
+        transport.close()
+    assert len(connections) == 1
+    return told
+
+
+def test_a_copy_of_the_answer_before_answers_another_request():
+    told = outcomes(named("1"), named("2"), named("2"))
+    assert told[:2] == ["answered", "answered"]
+    assert "it answers another request" in told[2]
+
+
+def test_a_server_that_always_gives_the_same_request_id_is_not_distrusted():
+    assert outcomes(named("1"), named("1"), named("1")) == ["answered"] * 3
+
+
+@pytest.mark.parametrize(
+    ("method", "text"),
+    [
+        ("GET", OK + b"more"),
+        ("GET", OK + OK),
+        ("HEAD", OK),
+        ("GET", b"HTTP/1.1 204 No Content\r\n\r\nbody"),
+    ],
+)
+def test_bytes_behind_an_answer_make_it_none(method, text):
+    got = exchange(answers(text), request(method))
+    assert got.response is None
+    assert "goes on after its end" in got.outcome
+    assert got.received_head + got.received_body == text
+
+
+def test_of_what_is_no_answer_only_the_beginning_is_kept():
+    got = exchange(answers(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + b"x" * (MAX_BODY + 10)), timeout=20)
+    assert got.response is None
+    assert "larger than the limit" in got.outcome
+    assert len(got.received_head) + len(got.received_body) == EVIDENCE
+
+
+def endless(connection):
+    read_head(connection)
+    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        connection.sendall(b"x" * 65536)
+
+
+def dripping(connection):
+    read_head(connection)
+    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        connection.sendall(b"x")
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("kind", [WireTransport, RequestsTransport])
+@pytest.mark.parametrize(
+    ("behaviour", "timeout", "says"),
+    [(endless, 20, "larger than the limit"), (dripping, 0.5, "no complete answer within 0.5 s")],
+)
+def test_a_body_without_an_end_is_an_outcome_over_both_transports(kind, behaviour, timeout, says):
+    with server(behaviour) as (port, _):
+        transport = kind(target(port, timeout))
+        got = transport.exchange(request())
+        transport.close()
+    assert got.response is None
+    assert says in got.outcome

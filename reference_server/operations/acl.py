@@ -69,12 +69,13 @@ def _replaced(
 
     if not asks_for_grants(headers):
         return Document(call, from_body)
-    keep(grants_of(headers, for_bucket=for_bucket))
+    keep(grants_of(headers, bucket_owner="" if for_bucket else call.bucket.domain_id))
     return Response(200)
 
 
 def _shown(domain_id: str, grants: tuple[Grant, ...], *, for_bucket: bool) -> Response:
-    lines = [_line(grant, for_bucket=for_bucket) for grant in (Grant(domain_id, "FULL_CONTROL"), *grants)]
+    others = [grant for grant in grants if grant.grantee != domain_id]
+    lines = [_line(grant, for_bucket=for_bucket) for grant in (Grant(domain_id, "FULL_CONTROL"), *others)]
     children: list[Node] = [("Owner", (("ID", domain_id),))]
     if not for_bucket:
         children.append(("Delivered", "true"))

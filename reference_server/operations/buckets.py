@@ -12,7 +12,7 @@ from reference_server.documents import document, leaves_of, read_document
 from reference_server.encryption import bucket_default_of_headers
 from reference_server.errors import ObsError
 from reference_server.grants import grants_of
-from reference_server.operations.common import Document, storage_class_of, xml_response
+from reference_server.operations.common import BUCKETS_LACK, Document, refuse_lacking, storage_class_of, xml_response
 from reference_server.state.records import BucketRecord
 from reference_server.wire import Response
 
@@ -23,7 +23,7 @@ API_VERSION = "3.0"
 
 
 def api_version(call: Call) -> Response:
-    """The unsigned `HEAD /?apiversion` by which the SDKs ask which dialect to speak."""
+    """The unsigned `HEAD /?apiversion` by which the SDKs ask which dialect to speak, with a bucket or without one."""
     del call
     return Response(200, (("x-obs-api", API_VERSION),))
 
@@ -53,6 +53,7 @@ def _create(call: Call, body: bytes) -> Response:
         if leaves.get("Location", call.world.region) not in ("", call.world.region):
             raise ObsError("InvalidLocationConstraint")
     headers = call.head.headers
+    refuse_lacking(headers, BUCKETS_LACK)
     world = call.world
     known = world.state.buckets.get(call.address.bucket)
     if known is not None and known.domain_id != call.caller.domain_id:
@@ -67,7 +68,7 @@ def _create(call: Call, body: bytes) -> Response:
                 created=world.now(),
                 storage_class=storage_class_of(headers) or "STANDARD",
                 default=bucket_default_of_headers(headers, world.keyring, call.caller),
-                grants=grants_of(headers, for_bucket=True),
+                grants=grants_of(headers),
             )
         )
     return Response(200, (("Location", f"/{call.address.bucket}"),))

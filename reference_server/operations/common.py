@@ -36,7 +36,6 @@ META = "x-obs-meta-"
 DEFAULT_TYPE = "binary/octet-stream"
 STORAGE_CLASSES = ("STANDARD", "WARM", "COLD")
 
-_KEPT = ("content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires")
 _CANONICAL = {
     "content-type": "Content-Type",
     "cache-control": "Cache-Control",
@@ -44,7 +43,19 @@ _CANONICAL = {
     "content-encoding": "Content-Encoding",
     "content-language": "Content-Language",
     "expires": "Expires",
+    "x-obs-website-redirect-location": "x-obs-website-redirect-location",
 }
+"""What an upload says about its object that is said again when it is read, metadata aside (obs_04_0080, 0083)."""
+
+_OBJECTS_LACK = (
+    "x-obs-expires",
+    "x-obs-tagging",
+    "x-obs-object-lock-mode",
+    "x-obs-object-lock-retain-until-date",
+    "x-obs-object-lock-legal-hold",
+    "x-obs-persistent-headers",
+)
+BUCKETS_LACK = ("x-obs-fs-file-interface", "x-obs-bucket-object-lock-enabled")
 
 Step = Iterator[Response | None]
 
@@ -122,10 +133,10 @@ def check_declared_length(call: Call) -> None:
 def object_headers(fields: Headers) -> Pairs:
     """The headers (or form fields) of an upload that stay with the object."""
     kept: list[tuple[str, str]] = []
-    for name in _KEPT:
+    for name, canonical in _CANONICAL.items():
         value = fields.first(name)
         if value is not None:
-            kept.append((_CANONICAL[name], value))
+            kept.append((canonical, value))
     meta = [(name, fields.joined(name) or "") for name in fields.names() if name.startswith(META)]
     if sum(len(name) + len(value) for name, value in meta) > MAX_METADATA:
         raise ObsError("MetadataTooLarge")
@@ -141,10 +152,18 @@ class Labels:
     grants: tuple[Grant, ...]
 
 
+def refuse_lacking(fields: Headers, names: tuple[str, ...] = _OBJECTS_LACK) -> None:
+    """Refuse what the vendor's clients can ask for and nothing here does: storing and not doing it would be a lie."""
+    for name in names:
+        if fields.first(name) is not None:
+            raise ObsError("ServiceNotImplemented", f"{name} is not implemented here.")
+
+
 def labels_of(fields: Headers, bucket: BucketRecord) -> Labels:
     """The labels in headers or form fields; the storage class is the bucket's unless said otherwise."""
+    refuse_lacking(fields)
     storage_class = storage_class_of(fields) or bucket.storage_class
-    return Labels(object_headers(fields), storage_class, grants_of(fields, for_bucket=False))
+    return Labels(object_headers(fields), storage_class, grants_of(fields, bucket_owner=bucket.domain_id))
 
 
 def storage_class_of(fields: Headers) -> str:
@@ -158,7 +177,7 @@ def storage_class_of(fields: Headers) -> str:
 def described(record: ObjectRecord) -> Pairs:
     """The response headers that describe an object, apart from its length and its encryption."""
     headers = record.headers
-    if not any(name == "Content-Type" for name, _ in headers):
+    if "Content-Type" not in dict(headers):
         headers = (("Content-Type", DEFAULT_TYPE), *headers)
     found: list[tuple[str, str]] = [
         ("ETag", quoted(record.etag)),
@@ -259,7 +278,9 @@ class Intake:
             grants=labels.grants,
             appendable=appendable,
         )
-        return call.world.state.objects.put(call.bucket.number, call.world.seams.keep(call, record), (body,))
+        record = call.world.seams.keep(call, record)
+        call.world.state.objects.put(call.bucket.number, record, (body,))
+        return record
 
     def abort(self) -> None:
         """Forget the body."""

@@ -27,6 +27,7 @@ from reference_server.operations.common import (
     labels_of,
     modified_text,
     quoted,
+    refuse_lacking,
     storage_class_of,
     xml_response,
 )
@@ -123,8 +124,10 @@ class CopyObject:
         headers, bucket = self._call.head.headers, self._call.bucket
         if directive == "REPLACE":
             return labels_of(headers, bucket)
+        refuse_lacking(headers)
         storage_class = storage_class_of(headers) or bucket.storage_class
-        return Labels(self._source.record.headers, storage_class, grants_of(headers, for_bucket=False))
+        grants = grants_of(headers, bucket_owner=bucket.domain_id)
+        return Labels(self._source.record.headers, storage_class, grants)
 
     def feed(self, data: bytes) -> None:
         """Refuse any body (obs_04_0115)."""

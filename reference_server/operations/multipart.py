@@ -264,7 +264,8 @@ def _complete(call: Call, body: bytes) -> Response:
         grants=upload.grants,
     )
     encryption = remembered(upload.envelope, world.keyring)
-    record = world.state.objects.put(call.bucket.number, world.seams.keep(call, record), upload_id=upload.upload_id)
+    record = world.seams.keep(call, record)
+    world.state.objects.put(call.bucket.number, record, upload_id=upload.upload_id)
     _, encoded = encoder(call.query)
     encoding: list[Node] = [("EncodingType", "url")] if encoded else []
     names: list[Node] = [

@@ -16,7 +16,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from reference_server.dates import parse_http_date
-from reference_server.encryption import CUSTOMER, CustomerKey, Occasion, customer_key
+from reference_server.encryption import CUSTOMER, CustomerKey, Method, Occasion, customer_key
 from reference_server.errors import ObsError
 from reference_server.operations.common import (
     Intake,
@@ -39,6 +39,11 @@ if TYPE_CHECKING:
     from reference_server.world import Call
 
 _RANGE = re.compile(r"bytes=(\d{0,99})-(\d{0,99})", re.ASCII)
+_CONDITIONS = frozenset(
+    prefix + name
+    for prefix in ("", "x-obs-copy-source-")
+    for name in ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
+)
 _OVERRIDES = {
     "response-content-type": "Content-Type",
     "response-content-language": "Content-Language",
@@ -120,6 +125,8 @@ def head_object(call: Call) -> Response:
     _refuse_versions(call)
     world = call.world
     encryption = world.seams.recall(record.envelope, world.keyring, _customer_key(call))
+    if encryption.method is Method.CUSTOMER:  # as the table of section 3.9
+        require_transport(call, encryption)
     headers = (*described(record), *fields_of(call, Occasion.HEAD, encryption))
     if check_conditions(call.head.headers, record) is not None:
         return Response(304, _for_unchanged(headers))
@@ -148,6 +155,8 @@ def _whole_or_stream(pieces: Iterator[bytes]) -> bytes | Iterator[bytes]:
 
 def _with_overrides(call: Call, headers: Pairs) -> Pairs:
     """The `response-...` parameters of GET (obs_04_0083); they must be signed, so not everybody may use them."""
+    if not call.query.pairs:
+        return headers
     changes: dict[str, str] = {}
     for name, header in _OVERRIDES.items():
         value = call.query.first(name)
@@ -173,6 +182,8 @@ def check_conditions(headers: Headers, record: ObjectRecord, *, prefix: str = ""
 
     In the order of RFC 9110, 13.2.2. With a prefix these are the conditions on a copy source.
     """
+    if not headers.mentions(_CONDITIONS):
+        return None
     if_match = headers.first(f"{prefix}if-match")
     unmodified_since = _moment(headers, f"{prefix}if-unmodified-since")
     if if_match is not None:
@@ -199,8 +210,12 @@ def _moment(headers: Headers, name: str) -> int | None:
 
 
 def _lists(value: str, etag: str) -> bool:
-    """Whether a list of ETags, quoted or as the documents show them unquoted, names this one."""
-    return value.strip() == "*" or etag in [entry.strip().removeprefix("W/").strip('"') for entry in value.split(",")]
+    """Whether a list of ETags names this one: quoted, unquoted as in the documents, or with the quotes percent-encoded.
+
+    The last is what the Python and the Node SDK make of an ETag that is given to them as they gave it out.
+    """
+    entries = value.replace("%22", '"').split(",")
+    return value.strip() == "*" or etag in [entry.strip().removeprefix("W/").strip('"') for entry in entries]
 
 
 def _wanted_range(call: Call, record: ObjectRecord) -> tuple[int, int] | None:

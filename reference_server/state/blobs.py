@@ -57,10 +57,11 @@ class Blobs(Protocol):
 
 
 class _FileWriter:
-    __slots__ = ("_file", "_final", "_name", "_temporary")
+    __slots__ = ("_durable", "_file", "_final", "_name", "_temporary")
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, *, durable: bool) -> None:
         self._name = name
+        self._durable = durable
         self._temporary = folder / f"{name}.part"
         self._final = folder / name
         self._file: BinaryIO = self._temporary.open("wb", buffering=0)
@@ -71,13 +72,26 @@ class _FileWriter:
             view = view[self._file.write(view) :]
 
     def commit(self) -> str:
+        if self._durable:
+            os.fsync(self._file.fileno())
         self._file.close()
         self._temporary.rename(self._final)
+        if self._durable:
+            _flush_folder(self._final.parent)
         return self._name
 
     def abort(self) -> None:
         self._file.close()
         self._temporary.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    """A name is on the disk when its folder is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class _FileReader:
@@ -100,11 +114,12 @@ class _FileReader:
 
 
 class FileBlobs:
-    """Blobs as files in one folder, spread over 256 sub-folders."""
+    """Blobs as files in one folder, spread over 256 sub-folders; durable ones are on the disk once complete."""
 
-    def __init__(self, folder: Path, dice: Callable[[int], bytes]) -> None:
+    def __init__(self, folder: Path, dice: Callable[[int], bytes], *, durable: bool = False) -> None:
         self._folder = folder
         self._dice = dice
+        self._durable = durable
 
     def _shelf(self, blob: str) -> Path:
         return self._folder / blob[:2]
@@ -112,8 +127,12 @@ class FileBlobs:
     def create(self) -> BlobWriter:
         """Begin a new file."""
         name = self._dice(16).hex()
-        self._shelf(name).mkdir(parents=True, exist_ok=True)
-        return _FileWriter(self._shelf(name), name)
+        shelf = self._shelf(name)
+        if not shelf.is_dir():
+            shelf.mkdir(parents=True, exist_ok=True)
+            if self._durable:
+                _flush_folder(self._folder)
+        return _FileWriter(shelf, name, durable=self._durable)
 
     def open(self, blob: str) -> BlobReader:
         """Read a file."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reference_server.errors import DamagedStateError
-from reference_server.sealing import CHUNK, PREFIX_BYTES, Sealer, unseal
+from reference_server.sealing import CHUNK, PREFIX_BYTES, TAG, Sealer, sealed_size, unseal, unseal_whole
 from reference_server.state.records import Segment
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ class BodyWriter:
         self._sealer = Sealer(data_key, self._prefix) if data_key is not None else None
         self._md5 = hashlib.md5(usedforsecurity=False) if want_md5 or data_key is None else None
         self._tags = hashlib.blake2b(digest_size=16)
-        self._buffer = bytearray()
+        self._only = b""
+        self._chunk: memoryview | None = None
+        self._filled = 0
         self._blob: BlobWriter | None = None
         self.size = 0
 
@@ -64,33 +66,52 @@ class BodyWriter:
         self.size += len(data)
         if self._md5 is not None:
             self._md5.update(data)
-        self._buffer += data
-        # A full chunk is held back until more comes, since the last chunk is marked as such.
-        while len(self._buffer) > CHUNK:
-            self._spill(bytes(memoryview(self._buffer)[:CHUNK]), last=False)
-            del self._buffer[:CHUNK]
+        if self._chunk is None:
+            if not self._only and len(data) <= CHUNK:
+                self._only = bytes(data)  # most bodies come in one piece, which then is never copied
+                return
+            self._chunk = memoryview(bytearray(CHUNK))
+            self._gather(self._chunk, self._only)
+            self._only = b""
+        self._gather(self._chunk, data)
 
-    def _spill(self, chunk: bytes, *, last: bool) -> None:
+    def _gather(self, chunk: memoryview, data: bytes) -> None:
+        """Fill the chunk; a full one is held back until more comes, since the last is marked as such."""
+        rest = memoryview(data)
+        while rest:
+            if self._filled == CHUNK:
+                self._spill(chunk, last=False)
+                self._filled = 0
+            taken = rest[: CHUNK - self._filled]
+            chunk[self._filled : self._filled + len(taken)] = taken
+            self._filled += len(taken)
+            rest = rest[len(taken) :]
+
+    def _spill(self, chunk: memoryview, *, last: bool) -> None:
         if self._blob is None:
             self._blob = self._blobs.create()
-        self._blob.write(self._seal(chunk, last=last))
+        if self._sealer is not None:
+            chunk = self._sealer.seal(chunk, last=last)
+            self._tags.update(chunk[-TAG:])
+        self._blob.write(chunk)
 
-    def _seal(self, chunk: bytes, *, last: bool) -> bytes:
+    def _seal_whole(self, octets: bytes) -> bytes:
         if self._sealer is None:
-            return chunk
-        sealed = self._sealer.seal(chunk, last=last)
-        self._tags.update(sealed[-16:])
+            return octets
+        sealed = self._sealer.seal_whole(octets)
+        self._tags.update(sealed[-TAG:])
         return sealed
 
     def finish(self) -> StoredBody:
         """Complete the body; a blob is in its final place when this returns."""
-        rest = bytes(self._buffer)
         octets: bytes | None = None
         blob = ""
-        if self._blob is None:
-            octets = self._seal(rest, last=True)
+        if self._chunk is None:
+            octets = self._seal_whole(self._only)
+        elif self._blob is None:
+            octets = self._seal_whole(bytes(self._chunk[: self._filled]))
         else:
-            self._spill(rest, last=True)
+            self._spill(self._chunk[: self._filled], last=True)
             blob = self._blob.commit()
         md5 = self._md5.digest() if self._md5 is not None else None
         digest = self._tags.digest() if self._sealer is not None or md5 is None else md5
@@ -112,6 +133,29 @@ def read_segments(  # noqa: PLR0913 - two stores, what to read, and which of it
     end: int,
 ) -> Iterator[bytes]:
     """The plain bytes [start, end) of a body; only the chunks that hold them are read and opened."""
+    if len(segments) == 1 and not segments[0].blob and segments[0].size <= CHUNK:
+        return iter((_read_small(read_row(segments[0].row), segments[0], data_key)[start:end],))
+    return _read_pieces(blobs, read_row, segments, data_key, start, end)
+
+
+def _read_small(octets: bytes, segment: Segment, data_key: bytes | None) -> bytes:
+    if len(octets) != (sealed_size(segment.size) if segment.prefix else segment.size):
+        raise DamagedStateError("A stored body has been cut off.")
+    if not segment.prefix:
+        return octets
+    if data_key is None:
+        raise DamagedStateError("A sealed body has no data key.")
+    return unseal_whole(octets, data_key, segment.prefix)
+
+
+def _read_pieces(  # noqa: PLR0913, PLR0917 - as read_segments
+    blobs: Blobs,
+    read_row: Callable[[int], bytes],
+    segments: tuple[Segment, ...],
+    data_key: bytes | None,
+    start: int,
+    end: int,
+) -> Iterator[bytes]:
     origin = 0
     for segment in segments:
         low, high = max(start - origin, 0), min(end - origin, segment.size)

@@ -8,16 +8,16 @@ This module does not know requests, nor who may do what.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reference_server.errors import DamagedStateError
-from reference_server.state.records import ObjectRecord, Segment, object_details, object_from_row
-from reference_server.state.segments import end_upload, free_segments, put_segments
+from reference_server.state.records import ObjectRecord, Segment, object_details, object_from_row, segments_of_details
+from reference_server.state.segments import KeptOrRemoved, end_upload, free_segments, put_segments
 from reference_server.wire import MAX_KEY_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from reference_server.state.blobs import Blobs
     from reference_server.state.bodies import StoredBody
@@ -59,52 +59,55 @@ class Objects:
         octets: bytes = found[0]
         return octets
 
-    def put(
-        self, bucket: int, record: ObjectRecord, bodies: Iterable[StoredBody] = (), *, upload_id: str = ""
-    ) -> ObjectRecord:
+    def put(self, bucket: int, record: ObjectRecord, bodies: Sequence[StoredBody] = (), *, upload_id: str = "") -> None:
         """Put an object in place of whatever had its name; new bodies come after the segments it has already.
 
         With an upload id, that upload ends in the same transaction and its parts, but for those in use, are freed.
         """
-        with self._database.transaction() as sql:
-            old = self._segments_of(bucket, record.key)
-            stored = replace(record, segments=record.segments + put_segments(sql, bodies))
-            kept = {(segment.row, segment.blob) for segment in stored.segments}
+        with KeptOrRemoved(self._blobs, bodies), self._database.transaction() as sql:
+            old = self._segments_of(bucket, record.key) or []
+            segments = record.segments + put_segments(self._database, bodies)
             if upload_id:
                 old += end_upload(sql, upload_id)
-            freed = free_segments(sql, [entry for entry in old if (entry.row, entry.blob) not in kept])
+            freed: list[str] = []
+            if old:
+                kept = {(segment.row, segment.blob) for segment in segments}
+                freed = free_segments(sql, [entry for entry in old if (entry.row, entry.blob) not in kept])
             sql.execute(
                 "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     bucket,
-                    stored.key,
-                    stored.size,
-                    stored.etag,
-                    stored.modified,
-                    stored.domain_id,
-                    stored.storage_class,
-                    object_details(stored),
+                    record.key,
+                    record.size,
+                    record.etag,
+                    record.modified,
+                    record.domain_id,
+                    record.storage_class,
+                    object_details(record, segments),
                 ),
             )
         self._blobs.remove(freed)
-        return stored
 
     def change(self, bucket: int, record: ObjectRecord) -> None:
         """Keep what changed of an object besides its body."""
         self._sql.execute(
-            "UPDATE objects SET details = ? WHERE bucket = ? AND key = ?", (object_details(record), bucket, record.key)
+            "UPDATE objects SET details = ? WHERE bucket = ? AND key = ?",
+            (object_details(record, record.segments), bucket, record.key),
         )
 
     def delete(self, bucket: int, key: str) -> None:
         """Delete an object if it is there."""
+        segments = self._segments_of(bucket, key)
+        if segments is None:
+            return
         with self._database.transaction() as sql:
-            freed = free_segments(sql, self._segments_of(bucket, key))
+            freed = free_segments(sql, segments)
             sql.execute("DELETE FROM objects WHERE bucket = ? AND key = ?", (bucket, key))
         self._blobs.remove(freed)
 
-    def _segments_of(self, bucket: int, key: str) -> list[Segment]:
-        found = self.get(bucket, key)
-        return [] if found is None else list(found.segments)
+    def _segments_of(self, bucket: int, key: str) -> list[Segment] | None:
+        row = self._sql.execute("SELECT details FROM objects WHERE bucket = ? AND key = ?", (bucket, key)).fetchone()
+        return None if row is None else list(segments_of_details(row[0]))
 
     def any_in(self, bucket: int) -> bool:
         """Whether a bucket holds an object."""

@@ -6,6 +6,7 @@ This module does not know where or how they are stored.
 from __future__ import annotations
 
 import base64
+import binascii
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from reference_server.encryption import BucketDefault, Envelope, Method
 if TYPE_CHECKING:
     from reference_server.policy import Policy
     from reference_server.wire import Pairs
+
+_METHODS = {method.value: method for method in Method}
 
 EVERYONE = "Everyone"
 """The grantee that stands for all, signed or not (the Canned element of an ACL)."""
@@ -114,7 +117,7 @@ def _envelope_to_json(envelope: Envelope | None) -> list[str] | None:
 
 
 def _envelope_from_json(value: list[str] | None) -> Envelope | None:
-    return None if value is None else Envelope(Method(value[0]), value[1], base64.b64decode(value[2]))
+    return None if value is None else Envelope(_METHODS[value[0]], value[1], binascii.a2b_base64(value[2]))
 
 
 def grants_to_json(grants: tuple[Grant, ...]) -> list[list[Any]]:
@@ -134,17 +137,17 @@ def segments_to_json(segments: tuple[Segment, ...]) -> list[list[Any]]:
 
 def segments_from_json(value: list[list[Any]]) -> tuple[Segment, ...]:
     """Segments from a JSON value."""
-    return tuple(Segment(size, row, blob, bytes.fromhex(prefix)) for size, row, blob, prefix in value)
+    return tuple([Segment(size, row, blob, bytes.fromhex(prefix)) for size, row, blob, prefix in value])
 
 
-def object_details(record: ObjectRecord) -> str:
-    """What an object's row keeps in its details column."""
+def object_details(record: ObjectRecord, segments: tuple[Segment, ...]) -> str:
+    """What an object's row keeps in its details column, its body lying in these segments."""
     return json.dumps(
         [
             record.owner_id,
             record.headers,
             _envelope_to_json(record.envelope),
-            segments_to_json(record.segments),
+            segments_to_json(segments),
             grants_to_json(record.grants),
             record.appendable,
         ]
@@ -162,13 +165,18 @@ def object_from_row(row: tuple[Any, ...]) -> ObjectRecord:
         modified=modified,
         domain_id=domain_id,
         owner_id=owner_id,
-        headers=tuple((name, value) for name, value in headers),
+        headers=tuple([(name, value) for name, value in headers]),
         storage_class=storage_class,
         envelope=_envelope_from_json(envelope),
         segments=segments_from_json(segments),
-        grants=grants_from_json(grants),
+        grants=grants_from_json(grants) if grants else (),
         appendable=appendable,
     )
+
+
+def segments_of_details(details: str) -> tuple[Segment, ...]:
+    """Only where the body lies, from an object's details column."""
+    return segments_from_json(json.loads(details)[3])
 
 
 def upload_details(record: UploadRecord) -> str:

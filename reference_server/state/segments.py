@@ -12,21 +12,45 @@ from reference_server.state.records import Segment, segments_from_json
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+    from types import TracebackType
 
+    from reference_server.state.blobs import Blobs
     from reference_server.state.bodies import StoredBody
+    from reference_server.state.database import Database
 
 
-def put_segments(sql: sqlite3.Connection, bodies: Iterable[StoredBody]) -> tuple[Segment, ...]:
+def put_segments(database: Database, bodies: Iterable[StoredBody]) -> tuple[Segment, ...]:
     """Give bodies their places."""
-    return tuple(body.segment(_place(sql, body)) for body in bodies)
+    return tuple([body.segment(_place(database, body)) for body in bodies])
 
 
-def _place(sql: sqlite3.Connection, body: StoredBody) -> int:
+class KeptOrRemoved:
+    """Deletes the blobs of new bodies when the transaction that should have placed them fails, as on a full disk."""
+
+    __slots__ = ("_blobs", "_bodies")
+
+    def __init__(self, blobs: Blobs, bodies: Sequence[StoredBody]) -> None:
+        self._blobs = blobs
+        self._bodies = bodies
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._blobs.remove(body.blob for body in self._bodies if body.blob)
+
+
+def _place(database: Database, body: StoredBody) -> int:
     if body.octets is None:
-        sql.execute("INSERT INTO blobs VALUES (?)", (body.blob,))
+        database.connection.execute("INSERT INTO blobs VALUES (?)", (body.blob,))
         return 0
-    return sql.execute("INSERT INTO bodies (octets) VALUES (?)", (body.octets,)).lastrowid or 0
+    row = database.new_row()
+    database.connection.execute("INSERT INTO bodies VALUES (?, ?)", (row, body.octets))
+    return row
 
 
 def free_segments(sql: sqlite3.Connection, segments: Iterable[Segment]) -> list[str]:

@@ -56,8 +56,20 @@ class Identities:
         """Keep an identity, in place of one with the same access key."""
         self._sql.execute(
             "INSERT OR REPLACE INTO identities VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (identity.access_key, identity.secret_key, *astuple(identity.caller)),
+            (
+                identity.access_key,
+                identity.secret_key,
+                identity.caller.domain_id,
+                identity.caller.user_id,
+                identity.caller.user_name,
+                identity.caller.project_id,
+                identity.caller.administrator,
+            ),
         )
+
+    def delete(self, access_key: str) -> None:
+        """Forget an access key."""
+        self._sql.execute("DELETE FROM identities WHERE access_key = ?", (access_key,))
 
 
 class MasterKeys:
@@ -81,6 +93,7 @@ class MasterKeys:
                 default_project,
                 state,
                 deletion,
+                description,
             ) = row
             yield MasterKey(
                 key_id=key_id,
@@ -94,11 +107,14 @@ class MasterKeys:
                 in_default_project=bool(default_project),
                 state=KeyState(state),
                 deletion_time=deletion,
+                description=description,
             )
 
     def save_key(self, key: MasterKey) -> None:
         """Keep a new or changed key."""
-        self._sql.execute("INSERT OR REPLACE INTO master_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(key))
+        self._sql.execute(
+            "INSERT OR REPLACE INTO master_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(key)
+        )
 
 
 class Buckets:

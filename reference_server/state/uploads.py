@@ -16,10 +16,16 @@ from reference_server.state.records import (
     upload_details,
     upload_from_row,
 )
-from reference_server.state.segments import end_upload, free_segments, put_segments, segments_of_part
+from reference_server.state.segments import (
+    KeptOrRemoved,
+    end_upload,
+    free_segments,
+    put_segments,
+    segments_of_part,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from reference_server.state.blobs import Blobs
     from reference_server.state.bodies import StoredBody
@@ -64,11 +70,11 @@ class Uploads:
         )
         return tuple(upload_from_row(row) for row in rows)
 
-    def put_part(self, upload_id: str, part: PartRecord, bodies: Iterable[StoredBody]) -> None:
+    def put_part(self, upload_id: str, part: PartRecord, bodies: Sequence[StoredBody]) -> None:
         """Put a part in place of whatever had its number."""
-        with self._database.transaction() as sql:
+        with KeptOrRemoved(self._blobs, bodies), self._database.transaction() as sql:
             freed = free_segments(sql, segments_of_part(sql, upload_id, part.number))
-            segments = put_segments(sql, bodies)
+            segments = put_segments(self._database, bodies)
             sql.execute(
                 "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?)",
                 (

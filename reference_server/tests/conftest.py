@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from reference_server.provision import provision
 from reference_server.service import HONEST, Service
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from reference_server.world import Seams
+
+settings.register_profile(
+    "nightly", max_examples=100_000, deadline=None, suppress_health_check=(HealthCheck.too_slow,), print_blob=True
+)
 
 Lines = tuple[tuple[str, str], ...]
 
@@ -257,7 +262,7 @@ class Server:
         self.ready_line = self.process.stdout.readline()
         assert self.ready_line, self.process.communicate()[1]
         self.target = tomllib.loads(self.target_file.read_text())
-        self.host, _, port = self.ready_line.strip().removeprefix("http://").rpartition(":")
+        self.host, _, port = self.ready_line.strip().partition("://")[2].rpartition(":")
         self.port = int(port)
 
     def wire(self) -> Wire:

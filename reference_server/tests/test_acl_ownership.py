@@ -149,6 +149,17 @@ def test_acl_that_cannot_be(rig: Rig, body: bytes, answer: tuple[int, str]) -> N
     assert len(grants(acl(rig, "GET", "/bucket/o"))) == 2
 
 
+def test_uploader_can_give_the_owner_of_the_bucket_full_control(rig: Rig) -> None:
+    assert acl(rig, "PUT", "/bucket", (("x-obs-acl", "public-read-write"),)).status == 200
+    canned = (("x-obs-acl", "bucket-owner-full-control"),)
+    owner = rig.identity("owner").caller.domain_id
+    for role, lines in (("other_account", 2), ("owner", 1)):
+        assert rig.ask("PUT", "/bucket/o", canned, b"x", role=role).status == 200
+        shown = acl(rig, "GET", "/bucket/o", role=role).content().decode()
+        assert (shown.count("<Grant>"), f"<Grantee><ID>{owner}</ID></Grantee>" in shown) == (lines, True)
+    assert rig.ask("PUT", "/bucket?acl", canned, sub="acl").status == 400
+
+
 def test_unknown_canned_name(rig: Rig) -> None:
     assert code(acl(rig, "PUT", "/bucket", (("x-obs-acl", "public"),))) == (400, "InvalidArgument")
     assert code(rig.ask("PUT", "/bucket/o", (("x-obs-acl", "public-read-delivered"),), b"x")) == (

@@ -306,6 +306,34 @@ def test_documents(rig: Rig, document: bytes, answer: tuple[int, str]) -> None:
     assert code(post(rig, [KEY], base64.b64encode(document).decode())) == answer
 
 
+@pytest.mark.parametrize(
+    ("written", "key"),
+    [
+        (r"a\$b", "a$b"),
+        (r"a\\b", "a\\b"),
+        (r"a\\$b", "a\\$b"),
+        (r"a\\vb", r"a\vb"),
+        (r"a\u952eb", "a\u952eb"),
+        (r"a\tb", "a\tb"),
+        (r"a\vb", "a\vb"),
+        (r"a\fb\b", "a\fb\b"),
+    ],
+)
+def test_escapes_of_the_document(rig: Rig, written: str, key: str) -> None:
+    document = '{"expiration":"2018-06-06T09:13:21Z","conditions":[{"key":"' + written + '"}]}'
+    policy = base64.b64encode(document.encode()).decode()
+    assert code(post(rig, [("key", key)], policy)) == (204, "")
+    assert code(post(rig, [("key", key + "x")], policy)) == (400, "InvalidPolicyDocument")
+
+
+def test_all_size_ranges_of_a_policy_count(rig: Rig) -> None:
+    ranges = [["content-length-range", 0, len(BODY) - 1], ["content-length-range", 0, 100]]
+    for conditions in (ranges, ranges[::-1]):
+        document = {"expiration": LATER, "conditions": [{"key": "object01"}, *conditions]}
+        policy = base64.b64encode(json.dumps(document).encode()).decode()
+        assert code(post(rig, [KEY], policy)) == (400, "EntityTooLarge")
+
+
 def test_signature_is_checked_before_the_policy(rig: Rig) -> None:
     for change, answer in (
         (("signature", "AAAAAAAAAAAAAAAAAAAAAAAAAAA="), (403, "SignatureDoesNotMatch")),

@@ -129,7 +129,9 @@ def test_options_decide_region_account_and_host(start: Callable[..., Server]) ->
 def test_defects_are_listed_in_both_forms() -> None:
     rows = json.loads(command("--list-defects", "--json").stdout)
     assert {"name", "says", "breaks", "realism"} == set(rows[0])
-    assert [line.split()[0] for line in command("--list-defects").stdout.splitlines()] == [row["name"] for row in rows]
+    defects = command("--list-defects").stdout.splitlines()
+    assert [line.split()[0] for line in defects] == [row["name"] for row in rows]
+    assert len(command("--list-variants").stdout.splitlines()) >= 20
 
 
 def test_defect_is_served(start: Callable[..., Server]) -> None:

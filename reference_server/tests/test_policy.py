@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +11,7 @@ from obs import ObsClient, PutObjectHeader, SseKmsHeader
 
 from reference_server.errors import ObsError
 from reference_server.identities import ANONYMOUS, Caller
-from reference_server.policy import Question, Verdict, evaluate, parse_policy
+from reference_server.policy import OPERATORS, Question, Verdict, evaluate, parse_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,6 +119,18 @@ STATEMENT = {"Effect": "Deny", "Principal": "*", "Action": "PutObject", "Resourc
                 {"Condition": {"StringEquals": {"nonsense": "x"}}},
                 {"Condition": {"StringEquals": {"x-obs-acl": {}}}},
                 {"Condition": {"StringEquals": {"x-obs-acl": []}}},
+                {"Condition": {"NumericEquals": {"max-keys": "ten"}}},
+                {"Condition": {"NumericEquals": {"max-keys": "nan"}}},
+                {"Condition": {"DateLessThan": {"CurrentTime": "tomorrow"}}},
+                {"Condition": {"DateLessThan": {"Referer": "2018-06-07T00:00:00Z"}}},
+                {"Condition": {"Bool": {"SecureTransport": "yes"}}},
+                {"Condition": {"Bool": {"Referer": "true"}}},
+                {"Condition": {"NotIpAddress": {"SourceIp": "10.0.0.0/99"}}},
+                {"Condition": {"IpAddress": {"UserAgent": "10.0.0.0/8"}}},
+                {"Principal": {"ID": "domain/*:user/a"}},
+                {"Principal": {"ID": "domain/a:user/b*"}},
+                {"Principal": {"ID": "domain/a:group/b"}},
+                {"Principal": {"ID": "domain/"}},
             )
         ),
         *(
@@ -241,9 +254,13 @@ def test_upload_begun_before_the_policy_is_stopped_by_it(rig: Rig) -> None:
         ({"ID": "domain/{account}:user/{account_user}"}, DENIED, OK, DENIED),
         ({"ID": "domain/{account}:user/other_account"}, DENIED, OK, DENIED),
         ({"ID": "domain/{account}:root"}, DENIED, OK, DENIED),
+        ({"ID": "domain/{account}"}, DENIED, OK, DENIED),
+        ({"ID": "domain/{domain}:user/*"}, OK, DENIED, DENIED),
+        ({"ID": "domain/{domain}"}, DENIED, DENIED, DENIED),
         ({"ID": ["domain/{domain}:user/{project_user}", "domain/{account}:user/x"]}, OK, DENIED, DENIED),
         ({"ID": "domain/{domain}:root"}, DENIED, DENIED, DENIED),
         ({"ID": "domain/{domain}:agency/x"}, DENIED, DENIED, DENIED),
+        ({"ID": "domain/{account}:agency/*"}, DENIED, DENIED, DENIED),
     ],
 )
 def test_principals(rig: Rig, principal: Any, other_project: Any, other_account: Any, anonymous: Any) -> None:
@@ -333,7 +350,11 @@ SSE = "server-side-encryption"
         ("StringLike", "Referer", "http://A/*", {"referer": "http://a/b"}, False),
         ("strl", "Referer", "http://?/", {"referer": "http://a/"}, True),
         ("StringNotLike", "Referer", ["http://a/*", "${null}"], {}, False),
+        ("StringNotLike", "Referer", ["http://a/*", "${null}"], {"referer": ""}, False),
+        ("StringNotLike", "Referer", ["http://a/*", "${null}"], {"referer": "http://b/"}, True),
+        ("StringNotLike", "Referer", "http://a/*", {"referer": ""}, True),
         ("StringNotLike", "Referer", "http://a/*", {}, True),
+        ("StringNotEquals", "obs:x-obs-server-side-encryption", "kms", {"server_side_encryption": "kms"}, False),
         ("strnl", "Referer", "http://a/*", {"referer": "http://b/"}, True),
         ("NumericLessThanEquals", "max-keys", "10", {"max_keys": "10"}, True),
         ("NumericGreaterThan", "max-keys", 10, {"max_keys": "10"}, False),
@@ -341,6 +362,13 @@ SSE = "server-side-encryption"
         ("NumericNotEquals", "max-keys", 10, {"max_keys": "11"}, True),
         ("DateLessThan", "CurrentTime", "2018-06-07T00:00:00Z", {"currenttime": "2018-06-06T09:08:21.000Z"}, True),
         ("DateGreaterThan", "CurrentTime", "2018-06-07T00:00:00Z", {"currenttime": "2018-06-06T09:08:21.000Z"}, False),
+        ("DateEquals", "CurrentTime", "2018-06-06T09:08:21Z", {"currenttime": "2018-06-06T09:08:21.000Z"}, True),
+        ("DateNotEquals", "CurrentTime", "2018-06-06T09:08:21Z", {"currenttime": "2018-06-06T09:08:21.000Z"}, False),
+        ("DateLessThanEquals", "EpochTime", 1528276101, {"epochtime": "1528276101"}, True),
+        ("DateGreaterThanEquals", "EpochTime", "2018-06-06T09:08:22Z", {"epochtime": "1528276101"}, False),
+        ("NumericGreaterThanEquals", "EpochTime", "1528276101", {"epochtime": "1528276101"}, True),
+        ("NumericLessThan", "EpochTime", "1528276101", {"epochtime": "1528276101"}, False),
+        ("StringEquals", "versionId", "null", {"versionid": "null"}, True),
         ("Bool", "SecureTransport", "true", {"securetransport": "true"}, True),
         ("Bool", "SecureTransport", True, {"securetransport": "false"}, False),
         ("IpAddress", "SourceIp", "10.0.0.0/8", {"sourceip": "10.1.2.3"}, True),
@@ -372,10 +400,80 @@ def test_header_cannot_stand_for_another_kind_of_fact(rig: Rig) -> None:
     assert code(forged) == DENIED
 
 
-def test_error_says_what_is_wrong() -> None:
-    with pytest.raises(ObsError, match="Unknown action: putobjects") as raised:
-        verdict([{**STATEMENT, "Action": "PutObjects"}], question())
-    assert (raised.value.status, raised.value.code) == (400, "MalformedPolicy")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"Action": "PutObjects"}, "Statement 2: Unknown action: putobjects."),
+        ({"Effect": "deny"}, "Statement 2: Effect must be Allow or Deny."),
+        ({"Resource": "other/*"}, "Statement 2: The resource other/* is not in this bucket."),
+        ({"NotAction": "GetObject"}, "Statement 2: A statement has either Action or NotAction."),
+        (
+            {"Condition": {"IpAddress": {"SourceIp": "here"}}},
+            "Statement 2: IpAddress on SourceIp needs an IP address or network, not here.",
+        ),
+    ],
+)
+def test_error_says_what_is_wrong_and_where(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ObsError) as raised:
+        verdict([STATEMENT, {**STATEMENT, **change}], question())
+    assert (raised.value.status, raised.value.code, raised.value.message) == (400, "MalformedPolicy", message)
+
+
+def test_error_in_the_json_says_where(rig: Rig) -> None:
+    refused = put(rig, b'{"Statement": [\n  {"Sid": "a"},]}')
+    assert re.search(rb"<Message>The policy is not JSON: .* in line 2, column 16\.</Message>", refused.content())
+
+
+def test_every_operator_in_both_spellings() -> None:
+    strings = ["streq", "strneq", "streqi", "strneqi", "strl", "strnl"]
+    ends = ["eq", "neq", "lt", "lteq", "gt", "gteq"]
+    long_strings = [f"String{end}" for end in ("Equals", "NotEquals", "EqualsIgnoreCase", "NotEqualsIgnoreCase")]
+    long_ends = ["Equals", "NotEquals", "LessThan", "LessThanEquals", "GreaterThan", "GreaterThanEquals"]
+    expected = [*strings, *long_strings, "StringLike", "StringNotLike", "Bool", "IpAddress", "NotIpAddress"]
+    expected += [begin + end for begin in ("num", "date") for end in ends]
+    expected += [begin + end for begin in ("Numeric", "Date") for end in long_ends]
+    assert set(OPERATORS) == {name.lower() for name in expected}
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        ("eq", "Equals"),
+        ("neq", "NotEquals"),
+        ("lt", "LessThan"),
+        ("lteq", "LessThanEquals"),
+        ("gt", "GreaterThan"),
+        ("gteq", "GreaterThanEquals"),
+    ],
+)
+def test_short_operators_mean_what_the_long_ones_mean(short: str, long: str) -> None:
+    moments = {"2018-06-06T09:08:20Z": -1, "2018-06-06T09:08:21Z": 0, "2018-06-06T09:08:22Z": 1}
+    meant = {"eq": {0}, "neq": {-1, 1}, "lt": {-1}, "lteq": {-1, 0}, "gt": {1}, "gteq": {0, 1}}[short]
+    for moment, place in moments.items():
+        rows = (
+            ("num", "Numeric", "max-keys", 10, {"max_keys": str(10 + place)}),
+            ("date", "Date", "CurrentTime", "2018-06-06T09:08:21Z", {"currenttime": moment}),
+        )
+        for begin, long_begin, key, wanted, facts in rows:
+            for operator in (begin + short, long_begin + long):
+                holds = verdict([{**STATEMENT, "Condition": {operator: {key: wanted}}}], question(**facts))
+                assert (operator, holds is Verdict.DENY) == (operator, place in meant)
+
+
+@pytest.mark.parametrize("name", ["StringEquals", "STREQ", "stringequals"])
+def test_operators_in_any_case(name: str) -> None:
+    condition = {"Condition": {name: {"x-obs-acl": "private"}}}
+    assert verdict([{**STATEMENT, **condition}], question(acl="private")) is Verdict.DENY
+
+
+def test_later_of_two_equal_keys_counts(rig: Rig) -> None:
+    once = json.dumps(allow("*", "GetObject", "bucket/*", Condition={"StringEquals": {"Referer": "b"}}))
+    policy = once.replace('{"Referer": "b"}', '{"Referer": "a", "Referer": "b"}').encode()
+    assert b'"a"' in policy
+    rig.ask("PUT", "/bucket/o", (), b"x")
+    assert put(rig, policy).status == 204
+    got = [rig.ask("GET", "/bucket/o", (("Referer", text),), role="other_account").status for text in "ab"]
+    assert got == [403, 200]
 
 
 # ---- the vendor's client -------------------------------------------------------------------------------------------

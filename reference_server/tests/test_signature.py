@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,10 +12,15 @@ import pytest
 from reference_server import signature
 from reference_server.errors import ObsError
 from reference_server.identities import ANONYMOUS, Caller, Directory, Identity
+from reference_server.service import HONEST
 from reference_server.wire import Head, Headers, locate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reference_server.tests.conftest import Rig
+    from reference_server.wire import Response
+    from reference_server.world import Call
 
 ACCESS_KEY = "EXAMPLEACCESSKEY0001"
 SECRET_KEY = "conformance-example-secret-key-not-a-real-one"
@@ -297,6 +303,9 @@ def test_form_vector_is_the_policy_in_base64() -> None:
         ("/", "bucket.obs.region.example.com", ["/bucket/"]),
         ("/", "obs.region.example.com", ["/"]),
         ("/bucket/a~(b)!", "obs.region.example.com", ["/bucket/a~(b)!", "/bucket/a~%28b%29%21"]),  # Node escapes less
+        ("/bucket/%C3%A4%20b", "obs.region.example.com", ["/bucket/%C3%A4%20b", "/bucket/ä b"]),  # as on the page
+        ("/bucket/a%252Fb", "obs.region.example.com", ["/bucket/a%252Fb"]),  # else it could be taken for a/b
+        ("/bucket/a%3Facl", "obs.region.example.com", ["/bucket/a%3Facl"]),  # else for the ACL of a
         ("/bucket/k?acl=", "obs.region.example.com", ["/bucket/k?acl=", "/bucket/k?acl"]),
         ("/bucket/k?x-obs-a=1", "obs.region.example.com", ["/bucket/k?x-obs-a=1", "/bucket/k"]),  # Node, in headers
         ("/bucket/k?uploadId=7&partNumber=2&other=3", "obs.region.example.com", ["/bucket/k?partNumber=2&uploadId=7"]),
@@ -436,3 +445,53 @@ def test_refusal_shows_the_string_that_was_expected(rig: Rig) -> None:
     assert refused.status == 403
     assert b"/bucket/o</StringToSign>" in refused.content()
     assert rig.identity().secret_key.encode() not in refused.content()
+
+
+@pytest.mark.parametrize(
+    ("target", "resource", "reading"),
+    [
+        ("/bucket/a%20b?acl", "/bucket/a%20b?acl", "header"),
+        ("/bucket/a%20b", "/bucket/a b", "header: name not escaped"),
+        ("/bucket/a(b", "/bucket/a%28b", "header: name strictly escaped"),
+        ("/bucket", "/bucket", "header: bucket without a slash"),
+        ("/bucket/o?acl=", "/bucket/o?acl", "header: empty parameter without ="),
+        ("/bucket/o?x-obs-a=1", "/bucket/o", "header: listed parameters only"),
+        ("/bucket/a%20b?acl=", "/bucket/a b?acl", "header: name not escaped, empty parameter without ="),
+    ],
+)
+def test_caller_comes_with_the_reading_that_was_accepted(target: str, resource: str, reading: str) -> None:
+    given = signature.sign(SECRET_KEY, f"GET\n\n\n{DATE}\n{resource}")
+    lines = (("Host", BASES[0]), ("Date", DATE), ("Authorization", f"OBS {ACCESS_KEY}:{given}"))
+    head = Head("GET", target, Headers(lines))
+    caller = signature.authenticate(head, *locate(head, BASES), DIRECTORY, AT)
+    assert (caller, caller.reading) == (CALLER, reading)
+
+
+def test_caller_of_a_signed_url_comes_with_its_reading() -> None:
+    head = Head("PUT", URL_GOOD, Headers((("Host", HOST),)))
+    assert signature.authenticate(head, *locate(head, BASES), DIRECTORY, 1).reading == "url"
+    assert ANONYMOUS.reading == ""
+
+
+def test_call_tells_the_log_how_its_caller_signed(new_rig: Callable[..., Rig]) -> None:
+    told: list[str] = []
+
+    def finish(call: Call | None, response: Response) -> Response:
+        told.append("no call" if call is None else call.signature_reading)
+        return response
+
+    rig = new_rig(seams=replace(HONEST, finish=finish))
+    rig.ask("PUT", "/bucket")
+    rig.ask("GET", "/bucket", resource="/bucket")
+    rig.bare("GET", rig.signed_target("GET", "/bucket/none"), (("Host", "obs.example.com"),))
+    rig.bare("GET", "/bucket/none", (("Host", "obs.example.com"),))
+    policy = base64.b64encode(b'{"expiration":"2018-06-06T09:13:21Z","conditions":[{"key":"o"}]}').decode()
+    identity = rig.identity()
+    token = f"{identity.access_key}:{signature.sign(identity.secret_key, policy)}:{policy}"
+    fields = "".join(
+        f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in (("key", "o"), ("token", token), ("file", "x"))
+    )
+    lines = (("Host", "obs.example.com"), ("Content-Type", "multipart/form-data; boundary=b"))
+    assert rig.bare("POST", "/bucket", lines, f"{fields}--b--\r\n".encode()).status == 204
+    assert told == ["header", "header: bucket without a slash", "url", "", "form"]

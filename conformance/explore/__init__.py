@@ -1,0 +1,1 @@
+"""Questions nobody wrote down: sequences of calls drawn at random and judged against a small model of the page."""

@@ -1,0 +1,156 @@
+"""The explorer's commands, driven as installed."""
+
+import json
+
+import pytest
+import yaml
+from commands import reference_server
+
+MODE = "x-obs-server-side-encryption"
+
+
+def test_probe_shows_both_directions_with_clauses_and_leaves_nothing(command, tmp_path):
+    done = command("probe", "PUT", "{bucket}/{object}", "-H", f"{MODE}:kms", "--size", "5242")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert any(line.startswith(f"> {MODE}:kms") and "SSEKMS-S14" in line for line in lines)
+    assert any(line.startswith(f"< {MODE}: kms") and "SSEKMS-S44" in line for line in lines)
+    assert any(line.startswith("< HTTP/1.1 200 OK") and "SSEKMS-S40" in line for line in lines)
+    assert "again: obs-conformance probe PUT '{bucket}/{object}'" in done.stdout
+    assert not list(tmp_path.glob("*.jsonl"))
+
+
+def test_probe_of_a_wrong_server_names_clause_and_line(command, defective):
+    with defective("bare-key-id-in-answer") as target:
+        done = command("probe", "PUT", "{bucket}/o", "-H", f"{MODE}: kms", "--size", "1", "--target", target)
+    assert done.returncode == 1
+    assert "    ^ BROKEN SSEKMS-S46: header x-obs-server-side-encryption-kms-key-id is" in done.stdout
+
+
+def test_saved_probe_is_a_case_that_passes_on_the_honest_server_and_fails_on_a_wrong_one(command, defective, tmp_path):
+    saved = tmp_path / "p.yaml"
+    asked = ("-H", f"{MODE}:kms", "-H", f"{MODE}-kms-key-id: {{keys.custom}}", "--size", "70000", "--save", saved)
+    assert command("probe", "PUT", "{bucket}/{object}", *asked).returncode == 0
+    assert yaml.safe_load(saved.read_text("utf-8"))["cases"][0]["needs"] == ["keys.custom"]
+    honest = command("run", "--cases", saved, "--out", tmp_path / "honest")
+    assert "PROBE-001  recorded, not judged" in honest.stdout
+    with defective("custom-key-ignored") as target:
+        wrong = command("run", "--cases", saved, "--out", tmp_path / "wrong", "--target", target)
+    assert wrong.returncode == 1
+    assert "FAIL  PROBE-001" in wrong.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("PUT", "elsewhere/o"), "only {bucket} is touched"),
+        (("GET", "{bucket}/{nothing}"), "{nothing} has no value"),
+        (("GET", "{bucket}/o", "--as", "nobody"), "the target has the identities owner"),
+        (("GET", "{bucket}/o", "--keep", "a=b"), "write NAME="),
+        (("GET", "{bucket}/o", "--keep", "a=header X-None"), "0 of header X-None"),
+    ],
+)
+def test_what_cannot_be_probed_is_said_in_a_line(command, words, says):
+    done = command("probe", *words)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_shell_keeps_values_between_steps_and_writes_the_session_as_a_case(installed_shell, command, tmp_path):
+    saved = tmp_path / "s.yaml"
+    typed = [
+        f"PUT {{bucket}}/{{object}} -H '{MODE}: kms' --size 10 --keep key='header {MODE}-kms-key-id'",
+        f"PUT {{bucket}}/second -H '{MODE}: kms' -H '{MODE}-kms-key-id: {{key}}' --size 10",
+        "values",
+        "explain SSEKMS-S44",
+        "explain NOTHING-1",
+        "bogus",
+        "PUT {bucket}/x -H 'unclosed",
+        f"write {saved}",
+        "quit",
+        "never read",
+    ]
+    done = installed_shell("\n".join(typed) + "\n")
+    assert done.returncode == 0, done.stderr
+    for text in ("  {key}  region:", "Level decided by", "no case or clause has the id 'NOTHING-1'", "'bogus' is no command",
+                 "close every quote"):  # fmt: skip
+        assert text in done.stdout
+    played = command("run", "--cases", saved, "--out", tmp_path / "out")
+    assert "PROBE-001  recorded, not judged" in played.stdout
+
+
+def test_a_client_is_judged_by_what_it_sent(command, tmp_path):
+    def recording(mode):
+        headers = [{"name": MODE, "value": mode}]
+        entry = {
+            "startedDateTime": "2018-06-06T09:08:21Z",
+            "request": {"method": "PUT", "url": "http://h/b/o", "headers": headers},
+        }
+        (tmp_path / "r.har").write_text(json.dumps({"log": {"entries": [entry]}}), "utf-8")
+        return tmp_path / "r.har"
+
+    good = command("client", recording("kms"), "--json")
+    assert good.returncode == 0, good.stderr
+    assert {rule["id"]: rule["verdict"] for rule in json.loads(good.stdout)["rules"]}["PASSIVE-Q01"] == "respected"
+    bad = command("client", recording("aws:kms"))
+    assert bad.returncode == 1
+    assert "BROKEN  PASSIVE-Q01" in bad.stdout
+    assert command("client", tmp_path / "missing.har").returncode == 2
+
+
+def test_exploration_finds_a_planted_defect_and_its_case_tells_right_from_wrong(command, defective, tmp_path):
+    wrong = ("explore", "--defect", "copy-forgets-encryption", "--only", "sequences", "--seed", "1")
+    done = command(*wrong, "--seconds", "60", "--stop-after", "1", "--out", tmp_path / "found")
+    assert done.returncode == 1, done.stderr
+    assert "1. copy-object: " in done.stdout
+    saved = tmp_path / "found" / "finding-1.yaml"
+    with defective("copy-forgets-encryption") as target:
+        assert command("run", "--cases", saved, "--target", target, "--out", tmp_path / "wrong").returncode == 1
+    honest = command("run", "--cases", saved, "--out", tmp_path / "right")
+    assert (honest.returncode, "FAIL" in honest.stdout) == (3, False)
+
+
+def test_a_property_finds_the_server_that_takes_any_key(command, tmp_path):
+    wrong = ("explore", "--defect", "unknown-key-accepted", "--only", "PROPERTY-005", "--seconds", "60")
+    done = command(*wrong, "--stop-after", "1", "--out", tmp_path / "found")
+    assert done.returncode == 1, done.stderr
+    assert "refused refusal" in done.stdout
+
+
+def test_nothing_is_found_on_the_honest_server_over_http_and_nothing_left(command, tmp_path):
+    with reference_server(tmp_path) as (target, _):
+        done = command(
+            "explore", "--target", target, "--seconds", "3", "--requests", "60", "--rate", "400", "--seed", "5"
+        )
+    assert done.returncode == 0, done.stderr
+    assert " 0 causes; 0 could not be judged" in done.stdout
+    assert not list(tmp_path.glob("*.journal.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--defect", "none-such"), "no defect named none-such"),
+        (("--only", "PROPERTY-999"), "--only PROPERTY-999: there are sequences"),
+        (("--endpoint", "http://127.0.0.1:1", "--defect", "x"), "--defect is for the server in process"),
+    ],
+)
+def test_what_cannot_be_explored_is_said_in_a_line(command, words, says):
+    done = command("explore", *words, "--seconds", "1")
+    assert done.returncode == 2
+    assert says in done.stderr
+
+
+def test_a_target_differs_from_itself_in_nothing_and_from_a_wrong_one_first_in_the_defect(command, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    with reference_server(tmp_path / "a") as (first, _):
+        asked = ("--select", "copy", "--select", "put", "--generated", "10", "--seed", "3")
+        same = command("diff", "--target", first, "--target", first, *asked)
+        assert (same.returncode, " 0 causes, 0 differences" in same.stdout) == (0, True), same.stdout
+        with reference_server(tmp_path / "b", "--defect", "put-answers-201") as (second, _):
+            wrong = command("diff", "--target", first, "--target", second, *asked, "--wires")
+    assert wrong.returncode == 1
+    assert wrong.stdout.startswith("put-object: status differs  [")
+    assert "< HTTP/1.1 201" in wrong.stdout
