@@ -270,3 +270,52 @@ def test_a_relation_on_a_value_is_made_of_a_test_and_a_verb():
     ]
     assert list(starts("header A", 1, view(headers=[("a", "12")]))) == []
     assert list(starts("header A", "1", view())) == ["header A is absent"]
+
+
+LONG = bytes(range(256)) * 20
+
+
+def beginning(whole, size=2048):
+    """What evidence keeps of a body: its beginning, and size and digest of the whole."""
+    return Response(200, "OK", (), whole[:size], (), (len(whole), hashlib.sha256(whole).hexdigest()))
+
+
+def parted(response, right=LONG):
+    seen = View(response, "GET", {"b": right}, (), NOW)
+    return [text.partition(" written ")[2].partition(" (SHA")[0] for text in differences("body_is", "body", "b", seen)]
+
+
+@pytest.mark.parametrize(
+    ("came", "where"),
+    [
+        (LONG, []),
+        (LONG[:3000], ["at offset 3000"]),
+        (LONG[:3000] + b"x" + LONG[3001:], ["beyond offset 2047"]),
+        (LONG + b"x", ["beyond offset 2047"]),
+        (b"x" + LONG[1:], ["at offset 0"]),
+        (LONG[:100] + b"x", ["at offset 100"]),
+    ],
+)
+def test_bodies_of_which_a_beginning_is_kept_part_where_the_evidence_can_tell(came, where):
+    assert parted(Response(200, "OK", (), came)) == where
+    assert parted(beginning(came)) == where
+
+
+def test_a_short_body_due_parts_at_its_end_from_a_long_one():
+    for right in (LONG[:2048], LONG[:2047], LONG[:1]):
+        assert parted(Response(200, "OK", (), LONG), right) == [f"at offset {len(right)}"]
+
+
+def test_a_body_in_full_agrees_with_its_evidence_only_if_size_and_digest_do():
+    assert parted(Response(200, "OK", (), LONG[:2048], (), (len(LONG), "0" * 64))) == ["beyond offset 2047"]
+    assert parted(Response(200, "OK", (), LONG[:10], (), (11, hashlib.sha256(LONG[:10]).hexdigest())), LONG[:10]) == [
+        "at offset 10"
+    ]
+
+
+def test_a_document_longer_than_evidence_keeps_is_not_read():
+    text = b'{"a": "%b"}' % (b"x" * 70_000)
+    seen = view(body=text)
+    assert differences("body_json", "body", text.decode(), seen) == ("the body is not JSON",)
+    long = View(Response(200, "OK", (), b"<R><A>1</A>", (), (4_000_000, "0" * 64)), "GET", {}, (), NOW)
+    assert differences("present", "xml R/A", True, long) == ("xml R/A is absent or empty",)
