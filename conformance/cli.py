@@ -175,24 +175,13 @@ def _defects(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from conformance.explain import explain_case, explain_clause
+    from conformance.explain import explain_id
     from conformance.proofs import load_proofs
 
-    library = load_library()
-    if options.id in library.requirements:
-        cases = [case for case in library.cases if options.id in case.clauses()]
-        print(explain_clause(library.requirements[options.id], cases))
-        return 0
-    found = [case for case in library.cases if options.id in {case.id, case.id.partition("/")[0]}]
-    if not found:
+    text = explain_id(load_library(), options.id, load_proofs())
+    if text is None:
         raise UsageError(f"no case or clause has the id {options.id!r}; obs-conformance list shows the cases")
-    proofs = load_proofs()
-    print(
-        "\n\n".join(
-            explain_case(case, [library.requirements[clause] for clause in case.clauses()], proofs.get(case.id, ()))
-            for case in found
-        )
-    )
+    print(text)
     return 0
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from conformance.judge import parse_xml
-from conformance.passive import operation_of
+from conformance.passive import operation_of_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -174,16 +174,9 @@ def differences(case: Case, runs: Sequence[CaseResult], names: Sequence[Names]) 
             elif one.get(fact) == two.get(fact):
                 continue
             yield Difference(
-                case, step.name, _operation(step), fact, one.get(fact, ""), two.get(fact, ""),
+                case, step.name, operation_of_template(step.request), fact, one.get(fact, ""), two.get(fact, ""),
                 _clauses(step, fact), (exchanges[0], exchanges[2]),
             )  # fmt: skip
-
-
-def _operation(step: Step) -> str:
-    request = step.request
-    kind = "bucket" if request.object is None else "object"
-    copies = any(line.lower().startswith("x-obs-copy-source:") for line in request.headers)
-    return operation_of(request.method, kind, {text.partition("=")[0] for text in request.query}, copies=copies)
 
 
 def _clauses(step: Step, fact: str) -> tuple[str, ...]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from conformance.judge import WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from conformance.casefile import Library
     from conformance.proofs import Proof
     from conformance.vocabulary import Case, Check, Requirement, Step
 
@@ -22,6 +23,18 @@ _SIGNED = {
     "none": "unsigned",
 }
 _STAGE = {"setup": "Set-up", "control": "Control", "step": "Step"}
+
+
+def explain_id(library: Library, id_: str, proofs: Mapping[str, Sequence[Proof]]) -> str | None:
+    """A clause, a case or all rows of a case in English; None if nothing has this id."""
+    clauses = library.requirements
+    if id_ in clauses:
+        return explain_clause(clauses[id_], [case for case in library.cases if id_ in case.clauses()])
+    found = [case for case in library.cases if id_ in {case.id, case.id.partition("/")[0]}]
+    explained = (
+        explain_case(case, [clauses[clause] for clause in case.clauses()], proofs.get(case.id, ())) for case in found
+    )
+    return "\n\n".join(explained) or None
 
 
 def explain_case(case: Case, requirements: Sequence[Requirement], proofs: Sequence[Proof] = ()) -> str:

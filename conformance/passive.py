@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conformance.casefile import Library
-    from conformance.vocabulary import Level
+    from conformance.vocabulary import Level, RequestTemplate
 
 Side = Literal["request", "answer"]
 KEY_ID = "x-obs-server-side-encryption-kms-key-id"
@@ -113,6 +113,13 @@ def operation_of(method: str, kind: str, parameters: Collection[str], *, copies:
     sub = next((name for name in _SUB_RESOURCES if name in parameters), "")
     found = _OPERATIONS.get((method, kind, sub), "other")
     return _COPIES.get(found, found) if copies else found
+
+
+def operation_of_template(request: RequestTemplate) -> str:
+    """The name of the call that a case's request is."""
+    kind = "bucket" if request.object is None else "object"
+    copies = any(line.lower().startswith("x-obs-copy-source:") for line in request.headers)
+    return operation_of(request.method, kind, {text.partition("=")[0] for text in request.query}, copies=copies)
 
 
 def _some(values: Sequence[str], pattern: str) -> bool:

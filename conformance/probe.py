@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from conformance.bodies import body_bytes
-from conformance.explain import explain_case, explain_clause
+from conformance.explain import explain_id
 from conformance.judge import View, select
 from conformance.passive import KEY_ID, Traffic, judge_traffic
 from conformance.placeholders import UnknownPlaceholderError, fill, names_in
@@ -98,13 +98,10 @@ class ProbeSession:
 
         :raises ProbeError: nothing has this id.
         """
-        clauses, cases = self._library.requirements, self._library.cases
-        if id_ in clauses:
-            return explain_clause(clauses[id_], [case for case in cases if id_ in case.clauses()])
-        found = [case for case in cases if id_ in {case.id, case.id.partition("/")[0]}]
-        if not found:
+        text = explain_id(self._library, id_, {})
+        if text is None:
             raise ProbeError(f"no case or clause has the id {id_!r}")
-        return "\n\n".join(explain_case(case, [clauses[clause] for clause in case.clauses()]) for case in found)
+        return text
 
     def _template(self, words: argparse.Namespace) -> RequestTemplate:
         bucket, _, name = words.place.partition("/")

@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from hypothesis.errors import Flaky, Unsatisfiable
 
 from conformance.explore import model, properties
-from conformance.passive import operation_of
+from conformance.passive import operation_of_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from hypothesis.database import ExampleDatabase
 
-    from conformance.vocabulary import Case, CaseResult, Finding
+    from conformance.vocabulary import Case, CaseResult
 
     Play = Callable[[Case], CaseResult]
 
@@ -182,15 +182,8 @@ def cause_of(result: CaseResult) -> str | None:
     broken = next((finding for finding in result.played.findings if not finding.held), None)
     if result.rung not in _COUNTED or broken is None:
         return None
-    return f"{_operation(result.case, broken)}: {broken.word} {broken.subject}"
-
-
-def _operation(case: Case, finding: Finding) -> str:
-    request = next(step.request for step in case.steps if step.name == finding.step)
-    kind = "bucket" if request.object is None else "object"
-    names = {text.partition("=")[0] for text in request.query}
-    copies = any(line.lower().startswith("x-obs-copy-source:") for line in request.headers)
-    return operation_of(request.method, kind, names, copies=copies)
+    request = next(step.request for step in result.case.steps if step.name == broken.step)
+    return f"{operation_of_template(request)}: {broken.word} {broken.subject}"
 
 
 def explore(  # noqa: PLR0913 - the budget has three sides
