@@ -30,7 +30,13 @@ BODY_KEPT = 2048
 """Bytes of a body that evidence keeps; size and SHA-256 are always those of the whole."""
 DOCUMENT_KEPT = 1 << 16
 """Bytes kept of a body that may be a document; a larger one is not read as a document by anybody."""
-_DOCUMENT = re.compile(rb"(?:\xef\xbb\xbf|\xfe\xff|\xff\xfe)?\s*[<{\[]")
+_DOCUMENT = re.compile(
+    rb"\xfe\xff\0[<{\[]|\xff\xfe[<{\[]\0|(?:\xef\xbb\xbf)?\s*[<{\[](?![\0-\xff]{0,255}[\0-\x08\x0b\x0c\x0e-\x1f])"
+)
+"""How XML and JSON begin: a bracket, in UTF-16 after a byte order mark, else with no control character soon after.
+
+Object bytes that begin with a bracket by chance are none.
+"""
 
 
 class CaseError(Exception):

@@ -69,6 +69,12 @@ def test_only_what_may_be_a_document_is_kept_beyond_the_cap():
     assert kept(b"x" * 9999) == BODY_KEPT
     assert [kept(begin + b"x" * 99999) for begin in (b"<", b" \n{", b"[", b"\xef\xbb\xbf<")] == [DOCUMENT_KEPT] * 4
     assert kept(b"<a/>") == 4
+    assert kept(b"\xff\xfe<\x00" * 9999) == kept(b"\xfe\xff\x00<" * 9999) == 39996
+
+
+@pytest.mark.parametrize("begin", [b"<", b" {", b"[", b"\xef\xbb\xbf<"])
+def test_object_bytes_that_begin_like_a_document_by_chance_are_not_kept_as_one(begin):
+    assert kept(begin + body_bytes("an object", 5242)) == BODY_KEPT
 
 
 RIGHT = body_bytes("right", 6000)
