@@ -10,9 +10,10 @@ import itertools
 import math
 import threading
 import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from conformance import verdict
 from conformance.forging import Turns
@@ -21,7 +22,8 @@ from conformance.play import Scene, assemble, play
 from conformance.vocabulary import CaseResult, Exchange, Played, RequestTemplate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
 
     from conformance.casefile import Library
     from conformance.journal import Journal, Kind
@@ -34,6 +36,10 @@ _REFUSED = range(400, 500)
 _GONE = (200, 204, 404)
 _INITIATES = b"?uploads HTTP/1.1\r\n"
 _WRITES = frozenset({"PUT", "POST"})
+_AHEAD = 1024
+"""Cases that may be finished while an earlier one is still at it: their evidence waits in memory."""
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 _GIVES_UP = 3
 """Deletes without any answer, one after the other, before clean-up leaves the rest to ``sweep``."""
 
@@ -147,15 +153,7 @@ class Campaign:
 
     def run(self, jobs: int) -> Iterator[CaseResult]:
         """Results in the order of the plan, whatever order the cases finish in."""
-        if jobs <= 1:
-            yield from map(self.play_case, self.plan.cases)
-            return
-        with ThreadPoolExecutor(max_workers=jobs) as pool:
-            try:
-                yield from pool.map(self.play_case, self.plan.cases)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        yield from _side_by_side(self.play_case, self.plan.cases, jobs)
 
     def play_case(self, case: Case) -> CaseResult:
         """Play and grade one case. What our own code throws is a harness error of this case alone."""
@@ -175,9 +173,6 @@ class Campaign:
         except Exception as error:  # noqa: BLE001 - a bug of ours must not be counted against the target
             played, rung, why = Played((), (), ()), "harness_error", f"the suite failed: {error!r}"
         return CaseResult(case, rung, why, played, (time.perf_counter() - started) * 1000)
-
-    def _play_in_the_runs(self, case: Case) -> tuple[Rung, str, Played]:
-        return self._graded(case, self.bucket)
 
     def _graded(self, case: Case, bucket: str) -> tuple[Rung, str, Played]:
         played = self._drive(case, bucket)
@@ -231,25 +226,32 @@ class Campaign:
         gaps = ((case, lacking(case, self.target)) for case in (self.plan.cases if cases is None else cases))
         return frozenset(clause for case, gap in gaps if gap is not None and gap[1] for clause in case.clauses())
 
-    def clean_up(self) -> CleanUp:
+    def clean_up(self, jobs: int = 1) -> CleanUp:
         """Remove what the journal holds, one delete each."""
         self._unanswered = 0
-        for bucket in dict.fromkeys(entry[1] for entry in self._journal.standing()):
+        for bucket in self._journal.buckets():
             if self._unanswered < _GIVES_UP:
-                self._remove(bucket)
+                self._remove(bucket, jobs)
         left = tuple(f"{bucket}/{name}" if name else bucket for _, bucket, name in self._journal.standing())
         return CleanUp(self._journal.created, self._journal.created - len(left), left)
 
-    def _remove(self, bucket: str) -> None:
+    def _remove(self, bucket: str, jobs: int = 1) -> None:
         """Remove a bucket of ours and what the journal says is in it; a policy that forbids it goes first."""
         if bucket != self.bucket:
             self._administer("DELETE", bucket, query=("policy",))
-        for kind, _, name in self._journal.standing(bucket):
-            if self._unanswered >= _GIVES_UP:
-                return
-            gone = self._abort_uploads(bucket, name) if kind == "upload" else self._delete(bucket, name or None)
+        inside = (entry for entry in self._journal.standing(bucket) if entry[0] != "bucket")
+        for (kind, _, name), gone in _side_by_side(self._removed, inside, jobs):
             if gone:
                 self._journal.removed(kind, bucket, name)
+        if self._journal.owns_bucket(bucket) and self._unanswered < _GIVES_UP and self._delete(bucket, None):
+            self._journal.removed("bucket", bucket)
+
+    def _removed(self, entry: tuple[Kind, str, str]) -> tuple[tuple[Kind, str, str], bool]:
+        """Remove an upload or an object; whether it is gone, which is not tried any more when nothing is answered."""
+        kind, bucket, name = entry
+        if self._unanswered >= _GIVES_UP:
+            return entry, False
+        return entry, self._abort_uploads(bucket, name) if kind == "upload" else self._delete(bucket, name)
 
     def _delete(self, bucket: str, name: str | None, query: tuple[str, ...] = ()) -> bool:
         exchange = self._administer("DELETE", bucket, name, query)
@@ -270,6 +272,25 @@ class Campaign:
         exchange = self._administration.exchange(assemble(template, scene, scene.values(), None))
         self._unanswered = self._unanswered + 1 if exchange.response is None else 0
         return exchange
+
+
+def _side_by_side(do: Callable[[_Item], _Result], items: Iterable[_Item], jobs: int) -> Iterator[_Result]:
+    """What ``do`` returns for each item, in their order, so many at a time."""
+    if jobs <= 1:
+        yield from map(do, items)
+        return
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        begun: deque[Future[_Result]] = deque()
+        try:
+            for item in items:
+                begun.append(pool.submit(do, item))
+                if len(begun) > _AHEAD:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def upload_ids(document: bytes, name: str) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ class _Passing(Campaign):
 
     rig: Rig
 
-    def _remove(self, bucket: str) -> None:
+    def _remove(self, bucket: str, jobs: int = 1) -> None:  # noqa: ARG002 - there is no server to be quick with
         self.rig.lay_bare(bucket)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from conformance.doctor import Check
     from conformance.journal import Journal
     from conformance.transport import Transport
+    from conformance.verdict import Tally
     from conformance.vocabulary import CaseResult, Requirement, Target
     from conformance.world import World
 
@@ -79,6 +80,7 @@ class Known:
         if self._writes and not options.owner:
             raise CaseError("--write-baseline needs --owner NAME: every known failure has somebody who looks after it")
         self._entries = () if self._writes and not self._path.exists() else baseline_file.read_baseline(self._path)
+        self._ids = frozenset(entry.id for entry in self._entries)
 
     @classmethod
     def asked_for(cls, options: argparse.Namespace) -> Known | None:
@@ -86,25 +88,33 @@ class Known:
         asked = options.baseline is not None or options.write_baseline is not None
         return cls(options, date.today()) if asked else None  # noqa: DTZ011 - a day of the place where the gate stands
 
+    def concerns(self, result: CaseResult, *, strict: bool) -> bool:
+        """Whether the baseline has anything to say of a result."""
+        return result.case.id in self._ids or baseline.failing(result, strict=strict)
+
     def settle(  # noqa: PLR0913 - what a conclusion depends on
         self,
         requirements: Sequence[Requirement],
-        results: Sequence[CaseResult],
+        kept: Sequence[CaseResult],
+        tally: Tally,
         library: Collection[str],
         *,
         declared: frozenset[str],
         strict: bool,
         redact: Callable[[str], str],
     ) -> Settled:
-        """Hold the results against the baseline, after mending its file, without secrets, if that was asked for."""
-        rows = baseline.judge(self._entries, results, library=library, today=self._today, strict=strict)
+        """Hold a run against the baseline, after mending its file, without secrets, if that was asked for.
+
+        :param kept: the results that :meth:`concerns` asks for.
+        """
+        rows = baseline.judge(self._entries, kept, library=library, today=self._today, strict=strict)
         lines = []
         if self._writes:
             lines.append(self._mend(rows, redact))
             entries = baseline_file.read_baseline(self._path)
-            rows = baseline.judge(entries, results, library=library, today=self._today, strict=strict)
+            rows = baseline.judge(entries, kept, library=library, today=self._today, strict=strict)
         lines += [baseline.sentence(row, self._today) for row in rows if row.state != "not_judged"]
-        code = baseline.exit_code(rows, requirements, results, declared=declared, strict=strict)
+        code = baseline.exit_code(rows, requirements, kept, tally, declared=declared, strict=strict)
         record = {"file": self._path.name, "rows": [_record(row) for row in rows]}
         known = frozenset(row.id for row in rows if row.state == "known")
         return Settled(code, record, (*lines, baseline.headline(rows)), known)

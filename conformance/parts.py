@@ -150,9 +150,9 @@ class Resumed:
         lines = (self.recorded.lines[result.case.id] for result in self.kept)
         readback.write_whole(path, self.recorded.header, lines, None)
 
-    def in_order(self, results: Sequence[CaseResult]) -> list[CaseResult]:
-        """Kept and new results in the order of the plan."""
-        found = {result.case.id: result for result in (*self.kept, *results)}
+    def results(self, path: Path) -> list[CaseResult]:
+        """What the file has by now, kept and new, in the order of the plan."""
+        found = {result.case.id: result for result in readback.read_back(path).results}
         return [found[case.id] for case in self.whole.cases if case.id in found]
 
     def arrange(self, path: Path) -> None:

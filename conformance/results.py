@@ -55,6 +55,8 @@ _TOKEN = re.compile(
 _ECHO = 20
 """A signature of this length is looked for everywhere, because servers repeat it; a shorter one is no signature."""
 _UNPACKED = 1 << 20
+_MADE_KEPT = 64
+"""Bytes shown of a body that anybody can make again: enough to know it by."""
 _ESCAPES = re.compile("%[0-9A-F]{2}")
 _TELLING = 8
 """A shorter piece of Base64 may stand anywhere."""
@@ -376,16 +378,18 @@ def _exchange(  # noqa: PLR0913, PLR0917 - what was played, when, as what, and w
     label: str,
     kept_of: Callable[[bytes], bytes],
 ) -> dict[str, Any]:
-    received = {"head": exchange.received_head.decode("latin-1"), **_body(exchange.received_body, kept_of)}
-    if exchange.response is not None and exchange.response.body != exchange.received_body:
-        received["content"] = _body(exchange.response.body, kept_of)
+    came = exchange.received_body
+    received = {"head": exchange.received_head.decode("latin-1"), **_body(came, kept_of(came))}
+    if exchange.response is not None and exchange.response.body != came:
+        received["content"] = _body(exchange.response.body, kept_of(exchange.response.body))
     sent = exchange.request.body if exchange.sent_body else b""
+    made = _made(template, sent, label)
     return {
         "step": step,
         "sent": {
             "head": exchange.request.head.decode("latin-1"),
-            **_body(sent, kept_of),
-            **_made(template, sent, label),
+            **_body(sent, sent[:_MADE_KEPT] if made else kept_of(sent)),
+            **made,
         },
         "received": received,
         "outcome": exchange.outcome,
@@ -398,9 +402,9 @@ def _exchange(  # noqa: PLR0913, PLR0917 - what was played, when, as what, and w
 
 
 def _made(template: RequestTemplate, body: bytes, label: str) -> dict[str, Any]:
-    """How a body too long to keep can be made again: so many bytes of SHAKE-128 over the label."""
+    """How a body of ours can be made again, so that its beginning is enough: bytes of SHAKE-128 over a label."""
     spec = template.body
-    if spec is None or spec.size != len(body) or len(body) <= kept(body):
+    if spec is None or spec.size != len(body) or len(body) <= _MADE_KEPT:
         return {}
     full = f"{label}/{spec.name}"
     return {"made": {"label": full, "size": len(body)}} if body_bytes(full, len(body)) == body else {}
@@ -414,9 +418,9 @@ def _how_signed(template: RequestTemplate) -> str:
     return "altered" if altered else template.sign
 
 
-def _body(body: bytes, kept_of: Callable[[bytes], bytes]) -> dict[str, Any]:
+def _body(body: bytes, shown: bytes) -> dict[str, Any]:
     return {
-        "body": kept_of(body).decode("latin-1"),
+        "body": shown.decode("latin-1"),
         "body_size": len(body),
         "body_sha256": hashlib.sha256(body).hexdigest() if body else "",
     }

@@ -148,7 +148,7 @@ class _Forgetting(Campaign):
 
     forget: Callable[[str], None]
 
-    def _remove(self, bucket: str) -> None:
+    def _remove(self, bucket: str, jobs: int = 1) -> None:  # noqa: ARG002 - there is no server to be quick with
         self.forget(bucket)
         for kind, _, name in self._journal.standing(bucket):
             self._journal.removed(kind, bucket, name)

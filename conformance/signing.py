@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -82,6 +83,7 @@ def is_signed_parameter(name: str) -> bool:
     return lowered not in _NEVER_SIGNED and (lowered in _SUB_RESOURCES_LOWERED or lowered.startswith(_VENDOR))
 
 
+@lru_cache(maxsize=256)
 def encode_path(object_name: str) -> str:
     """An object name percent-encoded as it stands in a request target; slashes stay."""
     return quote(object_name, safe="/-_.~")

@@ -97,9 +97,9 @@ def sweep(journal: Journal, target: Target, world: World, transport: Transport) 
     """Remove what a journal holds, and look again: what is back or still there is removed once more."""
     nothing = Library({}, {}, {}, {}, (), {}, "")
     campaign = Campaign(Plan(Profile("", "", ()), (), ()), nothing, target, world, journal, transport=transport)
-    entries = journal.standing()
+    entries = tuple(journal.standing())
     for _ in range(PASSES):
-        cleaned = campaign.clean_up()
+        cleaned = campaign.clean_up(target.jobs)
         if not entries:
             break
         time.sleep(SETTLE_S)

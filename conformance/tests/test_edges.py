@@ -144,12 +144,33 @@ def test_journal_is_written_before_and_lists_objects_before_buckets(tmp_path):
         {"create": "bucket", "bucket": "b", "name": ""},
         {"create": "object", "bucket": "b", "name": "o"},
     ]
-    assert journal.standing() == (("object", "b", "o"), ("bucket", "b", ""))
+    assert tuple(journal.standing()) == (("object", "b", "o"), ("bucket", "b", ""))
     assert journal.owns_bucket("b")
     assert not journal.owns_bucket("c")
     journal.removed("object", "b", "o")
-    assert journal.standing() == (("bucket", "b", ""),)
+    assert tuple(journal.standing()) == (("bucket", "b", ""),)
     journal.close()
+
+
+def test_a_journal_of_very_many_names_takes_them_back_in_any_order(tmp_path):
+    journal = Journal(tmp_path / "journal.jsonl", "http://h")
+    journal.will_create("bucket", "b")
+    names = [f"o{number}" for number in range(3000)] + ["", "o", "a b\n\u00ff\ud800"]
+    for name in names:
+        journal.will_create("object", "b", name)
+    journal.will_create("object", "b", "o0")  # written so long ago that it is noted once more
+    for name in ("o2999", "o1", *names[2:2999]):
+        journal.removed("object", "b", name)
+    left = [("object", "b", name) for name in ("o0", "", "o", "a b\n\u00ff\ud800", "o0")]
+    assert list(journal.standing("b")) == [*left, ("bucket", "b", "")]
+    assert journal.created == 3005
+    journal.removed("object", "b", "o1")  # it is gone already, and no other goes for it
+    assert sum(1 for _ in journal.standing()) == 6
+    again = Journal(tmp_path / "other.jsonl", "http://h")
+    again.recall([(True, "object", "c", "x"), (True, "object", "c", "x"), (True, "bucket", "c", "")])
+    assert (again.created, tuple(again.standing())) == (2, (("object", "c", "x"), ("bucket", "c", "")))
+    journal.close()
+    again.close()
 
 
 PAGE = "Head line\n\nOne\n\nFirst sentence. second one.\n 1\n 2\nTwo\nFirst sentence.\nFirst   sentence.\n"
