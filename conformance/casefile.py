@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import marshal
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +48,8 @@ GIVEN_PLACEHOLDERS = frozenset({
     "region",
 })  # fmt: skip
 _STAGES: tuple[tuple[str, Stage], ...] = (("setup", "setup"), ("control", "control"), ("steps", "step"))
+_PLAIN = 2
+"""The version of marshal whose bytes depend on the value alone."""
 _CASE_START = re.compile(r"^- +id: +([A-Z0-9-]+) *$", re.MULTILINE)
 
 
@@ -82,6 +85,11 @@ def load_library(root: Path = LIBRARY_ROOT) -> Library:
 
 
 def _build(root: Path, sources: list[tuple[Path, str]]) -> Library:
+    with cache.nothing_is_garbage():
+        return _checked(root, sources)
+
+
+def _checked(root: Path, sources: list[tuple[Path, str]]) -> Library:
     from conformance.strictyaml import parse_fast
 
     digest = hashlib.sha256()
@@ -237,6 +245,7 @@ def _cases(
 ) -> tuple[Case, ...]:
     ids: dict[str, str] = {}
     built: list[Case] = []
+    read_before: dict[object, _Read] = {}
     for document in documents:
         lines = _lines_of_cases(document)
         for index, data in enumerate(document.value["cases"]):
@@ -247,7 +256,7 @@ def _cases(
                     f"{document.at((*place, 'id'))}: case id {data['id']} is used already at {ids[data['id']]}"
                 )
             ids[data["id"]] = f"{document.file}:{line}"
-            reader = _CaseReader(document, place, data, requirements, shapes)
+            reader = _CaseReader(document, place, data, requirements, shapes, read_before)
             built += reader.cases(line)
             problems += reader.problems
     return tuple(built)
@@ -309,19 +318,30 @@ def _errata(
     return tuple(found)
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A step without fault, and what a case knows after it; ``key`` tells it from every other."""
+
+    step: Step
+    known: frozenset[str]
+    bodies: frozenset[str]
+    key: int
+
+
 class _CaseReader:
     """One case of a document, read and checked against clauses and placeholders."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a case is checked against
         self,
         document: Document,
         place: Place,
         data: dict[str, Any],
         requirements: Mapping[str, Requirement],
         shapes: Mapping[str, str],
+        read_before: dict[object, _Read],
     ) -> None:
         self.document, self.place, self.data = document, place, data
-        self.requirements, self.shapes = requirements, shapes
+        self.requirements, self.read_before = requirements, read_before
         self.problems: list[str] = []
         self.rows: list[dict[str, str]] = data.get("each", [{}])
         self.known = set(GIVEN_PLACEHOLDERS) | {f"shape.{name}" for name in shapes}
@@ -330,6 +350,7 @@ class _CaseReader:
                 kind, set()
             )
         self.bodies: set[str] = set()
+        self.so_far: object = marshal.dumps([data.get(word) for word in ("cites", "level", "needs", "each")], _PLAIN)
 
     def problem(self, place: Iterable[str | int], text: str) -> None:
         self.problems.append(f"{self.document.at((*self.place, *place))}: {text}")
@@ -339,7 +360,7 @@ class _CaseReader:
         self._check_rows()
         self._check_level((), data["cites"], data["level"])
         steps = tuple(
-            self._step(stage, (word, index), number, step)
+            self._read_step(stage, (word, index), number, step)
             for word, stage in _STAGES
             for number, (index, step) in enumerate(enumerate(data.get(word, ())), 1)
         )
@@ -393,6 +414,19 @@ class _CaseReader:
         for name in sorted(names_in(text) - self.known):
             need = f"; add {name} to needs" if name.startswith("keys.") else _nearest(name, self.known)
             self.problem(place, f"unknown placeholder {{{name}}}{need}")
+
+    def _read_step(self, stage: Stage, place: Place, number: int, data: dict[str, Any]) -> Step:
+        """A step; one that stands alike after the same steps of another case is read once for both."""
+        key = (self.so_far, stage, number, marshal.dumps(data, _PLAIN))
+        found = self.read_before.get(key)
+        if found is None:
+            faults = len(self.problems)
+            step = self._step(stage, place, number, data)
+            found = _Read(step, frozenset(self.known), frozenset(self.bodies), len(self.read_before))
+            if len(self.problems) == faults:
+                self.read_before[key] = found
+        self.known, self.bodies, self.so_far = set(found.known), set(found.bodies), found.key
+        return found.step
 
     def _step(self, stage: Stage, place: Place, number: int, data: dict[str, Any]) -> Step:
         request = self._request((*place, "request"), data["request"])
