@@ -50,6 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--obs-target", metavar="FILE.toml", help="target file (default: the bundled reference server)")
     group.addoption("--obs-profile", metavar="NAME", help="profile to judge by (default: the target file's)")
     group.addoption("--obs-seed", type=int, metavar="N", help="seed of generated names")
+    group.addoption("--obs-no-doctor", action="store_true", help="skip the pre-flight")
     group.addoption(
         "--obs-attach",
         type=int,
@@ -179,6 +180,7 @@ def _the_run(config: pytest.Config) -> Run:
 
 
 def _start(config: pytest.Config) -> Run:
+    from conformance import gate
     from conformance.bundled import bundled_server
     from conformance.campaign import Campaign, make_plan
     from conformance.journal import Journal
@@ -204,6 +206,11 @@ def _start(config: pytest.Config) -> Run:
     world = World.from_seed(config.getoption("obs_seed"))
     transport = open_transport(target)
     stack.callback(transport.close)
+    if not config.getoption("obs_no_doctor"):
+        refusal = gate.refusal(gate.examine(target, world, journal, transport))
+        if refusal:
+            stack.close()
+            pytest.exit(f"obs-conformance: {Redactor(target.secrets()).text(refusal)}", returncode=3)
     campaign = Campaign(plan, library, target, world, journal, transport=transport)
     campaign.prepare()
     return Run(campaign, Tally(), Redactor(target.secrets()), stack)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE = "OBS_ACCESS_KEY_ID", "OBS_SECRET_ACCESS_KEY"
+_SECRET_LENGTH = 4
 _IDENTITY_WORDS = ("access_key", "secret_key", "domain_id", "principal")
 _KEYS = ("custom", "second", "disabled", "scheduled", "deleted", "other_project", "other_account", "unknown")
 _IDENTITIES = ("owner", "other_account", "other_project")
@@ -123,9 +124,15 @@ def _identity(path: Path, name: str, data: Any, environment: Mapping[str, str]) 
     secret = str(data.get("secret_key", ""))
     if secret and not secret.startswith("env:"):
         _require_private(path)
+    secret_key = _credential(path, f"{where}.secret_key", secret, environment)
+    if len(secret_key) < _SECRET_LENGTH:
+        raise TargetError(
+            f"{path}: {where}.secret_key is shorter than {_SECRET_LENGTH} characters: results are cleared of secrets, "
+            "and so short a text stands everywhere in them; use another key"
+        )
     return Identity(
         access_key=_credential(path, f"{where}.access_key", str(data.get("access_key", "")), environment),
-        secret_key=_credential(path, f"{where}.secret_key", secret, environment),
+        secret_key=secret_key,
         domain_id=data.get("domain_id"),
         principal=data.get("principal"),
     )

@@ -21,7 +21,7 @@ endpoint = "http://127.0.0.1:1"
 access_key = "env:AK"
 secret_key = "env:SK"
 """
-ENVIRONMENT = {"AK": "a", "SK": "s"}
+ENVIRONMENT = {"TINY": "abc", "AK": "a", "SK": "s"}
 
 
 def target(tmp_path, text, environment=ENVIRONMENT):
@@ -48,6 +48,7 @@ def test_target_file_with_credentials_from_the_environment(tmp_path):
         (GOOD.replace("env:SK", "env:NOPE"), "identities.owner.secret_key: the environment variable NOPE is not set"),
         (GOOD.replace('secret_key = "env:SK"\n', ""), "identities.owner.secret_key is missing"),
         (GOOD.replace("env:SK", "plain"), "holds a secret key but others can read it (mode 0644); run: chmod 600"),
+        (GOOD.replace("env:SK", "env:TINY"), "identities.owner.secret_key is shorter than 4 characters"),
         (GOOD + "[limits]\njobs = 0\n", "limits.jobs = 0 is not a positive number"),
         ("= 1", "not TOML"),
         ('endpoint = "http://h"', "OBS_ACCESS_KEY_ID and OBS_SECRET_ACCESS_KEY is not set"),
