@@ -125,11 +125,7 @@ def _identity(path: Path, name: str, data: Any, environment: Mapping[str, str]) 
     if secret and not secret.startswith("env:"):
         _require_private(path)
     secret_key = _credential(path, f"{where}.secret_key", secret, environment)
-    if len(secret_key) < _SECRET_LENGTH:
-        raise TargetError(
-            f"{path}: {where}.secret_key is shorter than {_SECRET_LENGTH} characters: results are cleared of secrets, "
-            "and so short a text stands everywhere in them; use another key"
-        )
+    _require_length(f"{path}: {where}.secret_key", secret_key)
     return Identity(
         access_key=_credential(path, f"{where}.access_key", str(data.get("access_key", "")), environment),
         secret_key=secret_key,
@@ -149,6 +145,14 @@ def _credential(path: Path, where: str, value: str, environment: Mapping[str, st
     return value
 
 
+def _require_length(where: str, secret_key: str) -> None:
+    if len(secret_key) < _SECRET_LENGTH:
+        raise TargetError(
+            f"{where} is shorter than {_SECRET_LENGTH} characters: results are cleared of secrets, "
+            "and so short a text stands everywhere in them; use another key"
+        )
+
+
 def _require_private(path: Path) -> None:
     mode = stat.S_IMODE(path.stat().st_mode)
     if os.name == "posix" and mode & 0o077:
@@ -159,6 +163,7 @@ def _from_environment(why: str, environment: Mapping[str, str]) -> Identity:
     missing = [name for name in (ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE) if not environment.get(name)]
     if missing:
         raise TargetError(f"{why}: credentials come from the environment, but {' and '.join(missing)} is not set")
+    _require_length(f"{why}: {SECRET_KEY_VARIABLE}", environment[SECRET_KEY_VARIABLE])
     return Identity(environment[ACCESS_KEY_VARIABLE], environment[SECRET_KEY_VARIABLE])
 
 

@@ -21,7 +21,7 @@ endpoint = "http://127.0.0.1:1"
 access_key = "env:AK"
 secret_key = "env:SK"
 """
-ENVIRONMENT = {"TINY": "abc", "AK": "a", "SK": "s"}
+ENVIRONMENT = {"TINY": "abc", "AK": "a", "SK": "secret"}
 
 
 def target(tmp_path, text, environment=ENVIRONMENT):
@@ -33,7 +33,7 @@ def target(tmp_path, text, environment=ENVIRONMENT):
 
 def test_target_file_with_credentials_from_the_environment(tmp_path):
     read = target(tmp_path, GOOD)
-    assert (read.name, read.identities["owner"].secret_key, read.jobs) == ("t", "s", 8)
+    assert (read.name, read.identities["owner"].secret_key, read.jobs) == ("t", "secret", 8)
     assert "'s'" not in repr(read)
 
 
@@ -75,10 +75,12 @@ def test_private_file_may_hold_a_secret(tmp_path):
 
 
 def test_endpoint_alone_takes_credentials_from_the_environment():
-    environment = {"OBS_ACCESS_KEY_ID": "a", "OBS_SECRET_ACCESS_KEY": "s"}
+    environment = {"OBS_ACCESS_KEY_ID": "a", "OBS_SECRET_ACCESS_KEY": "secret"}
     assert target_from_endpoint("https://h:1/", environment).endpoint == "https://h:1"
     with pytest.raises(TargetError, match="OBS_SECRET_ACCESS_KEY is not set"):
         target_from_endpoint("https://h", {"OBS_ACCESS_KEY_ID": "a"})
+    with pytest.raises(TargetError, match="OBS_SECRET_ACCESS_KEY is shorter than 4 characters"):
+        target_from_endpoint("https://h", environment | {"OBS_SECRET_ACCESS_KEY": "abc"})
 
 
 def test_what_a_target_does_not_supply_makes_a_case_not_applicable(tmp_path):
