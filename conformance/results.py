@@ -55,6 +55,7 @@ _TOKEN = re.compile(
 _ECHO = 20
 """A signature of this length is looked for everywhere, because servers repeat it; a shorter one is no signature."""
 _UNPACKED = 1 << 20
+_BATCH = 1000
 _MADE_KEPT = 64
 """Bytes shown of a body that anybody can make again: enough to know it by."""
 _ESCAPES = re.compile("%[0-9A-F]{2}")
@@ -163,7 +164,7 @@ class ResultsFile:
     ) -> None:
         """Write the first line; ``doctor`` is the log of the pre-flight, ``shard`` the part (from 1) of how many."""
         about = described(library, profile, requirements)
-        self._line(
+        head = json.dumps(
             {
                 "kind": "header",
                 "format": 1,
@@ -186,12 +187,20 @@ class ResultsFile:
                 "started": started,
                 "doctor": [dict(check) for check in doctor],
                 **({} if shard is None else {"shard": {"part": shard[0], "of": shard[1]}}),
-                "planned": [case.id for case in cases],
+                "planned": [],
                 "clauses": about["clauses"],
                 "pages": about["pages"],
                 "errata": about["errata"],
             }
         )
+        # Of very many cases the list is longer than all they need to play, so it is written as it is made.
+        before, planned, after = head.partition('"planned": [')
+        self._file.write(self._redactor.text(before) + planned)
+        for start in range(0, len(cases), _BATCH):
+            ids = json.dumps([case.id for case in cases[start : start + _BATCH]])
+            self._file.write((", " if start else "") + self._redactor.text(ids[1:-1]))
+        self._file.write(self._redactor.text(after) + "\n")
+        self._file.flush()
 
     def case(self, result: CaseResult, *, source: str = "", proofs: Sequence[Proof] = ()) -> str:
         """Write the line of one case; returns its reason as written, where the exchanges told what is secret in it.
