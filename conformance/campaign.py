@@ -6,6 +6,7 @@ and removes them with single deletes whose failure never changes a verdict. Judg
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import threading
@@ -13,13 +14,14 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import starmap
 from typing import TYPE_CHECKING, TypeVar
 
-from conformance import verdict
+from conformance import keyservice, verdict
 from conformance.forging import Turns
 from conformance.judge import parse_xml
 from conformance.play import Scene, assemble, play
-from conformance.vocabulary import CaseResult, Exchange, Played, RequestTemplate
+from conformance.vocabulary import SWITCHED, CaseResult, Exchange, Played, RequestTemplate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
     from conformance.vocabulary import Case, Profile, Request, Requirement, Rung, Target
     from conformance.world import World
 
-_CREATED = (200, 201)
+_OK = 200
+_CREATED = (_OK, 201)
 _REFUSED = range(400, 500)
 _GONE = (200, 204, 404)
 _INITIATES = b"?uploads HTTP/1.1\r\n"
@@ -95,6 +98,8 @@ def lacking(case: Case, target: Target) -> tuple[str, bool] | None:
         kind, _, name = need.partition(".")
         if need == "region" and target.region is None:
             return "the target file names no region", False
+        if need == "kms" and target.kms is None:
+            return "the target file names no key service", False
         supplied = {"keys": target.keys, "identities": target.identities}.get(kind)
         if supplied is not None and name not in supplied:
             return f"the target file supplies no {need}", False
@@ -131,6 +136,7 @@ class Campaign:
         self._unanswered = 0
         self._turns = Turns(lambda: self._administer("HEAD", self.bucket))
         self._own_buckets = threading.Semaphore(target.own_buckets)
+        self._key = threading.Lock()
 
     def refuse(self, reason: str) -> None:
         """Play nothing: every case of the plan is not run, for this reason."""
@@ -166,13 +172,40 @@ class Campaign:
         if self.refused is not None:
             return CaseResult(case, *self.refused, Played((), (), ()), 0.0)
         try:
-            with self._turns.turn(case):
+            with self._turns.turn(case), self._key_for(case):
                 rung, why, played = (
                     self._play_in_its_bucket(case) if case.own_bucket else self._graded(case, self.bucket)
                 )
         except Exception as error:  # noqa: BLE001 - a bug of ours must not be counted against the target
             played, rung, why = Played((), (), ()), "harness_error", f"the suite failed: {error!r}"
         return CaseResult(case, rung, why, played, (time.perf_counter() - started) * 1000)
+
+    @contextlib.contextmanager
+    def _key_for(self, case: Case) -> Iterator[None]:
+        """The key whose state a case changes, for this case alone; usable again afterwards."""
+        if not case.switches_key():
+            yield
+            return
+        entry: tuple[Kind, str, str] = "key", self.bucket, self.target.keys[SWITCHED]
+        with self._key:
+            self._journal.will_create(*entry)
+            try:
+                yield
+            finally:
+                if self._restored(entry[2]):
+                    self._journal.removed(*entry)
+
+    def _restored(self, key_id: str) -> bool:
+        """Make a key usable again; whether it is."""
+        service = self.target.kms
+        if service is None:
+            return False
+        for action in keyservice.RESTORING:
+            asked = keyservice.request(action, service, self.target.identities["owner"], key_id, self.world.now())
+            last = self._transport.exchange(asked).response
+        return last is not None and (
+            last.status == _OK or any(code.encode() in last.body for code in keyservice.USABLE)
+        )
 
     def _graded(self, case: Case, bucket: str) -> tuple[Rung, str, Played]:
         played = self._drive(case, bucket)
@@ -213,6 +246,8 @@ class Campaign:
 
         :raises RuntimeError: the bucket is not this run's, and the request would change it.
         """
+        if request.service == "kms":
+            return self._transport.exchange(request)
         if not self._journal.owns_bucket(request.bucket):
             raise RuntimeError(f"refusing to touch bucket {request.bucket}, which this run did not create")
         if request.method in _WRITES and request.object is not None:
@@ -232,8 +267,9 @@ class Campaign:
         for bucket in self._journal.buckets():
             if self._unanswered < _GIVES_UP:
                 self._remove(bucket, jobs)
-        left = tuple(f"{bucket}/{name}" if name else bucket for _, bucket, name in self._journal.standing())
-        return CleanUp(self._journal.created, self._journal.created - len(left), left)
+        standing = tuple(self._journal.standing())
+        created, kept = self._journal.created, sum(kind != "key" for kind, _, _ in standing)
+        return CleanUp(created, created - kept, tuple(starmap(_resource, standing)))
 
     def _remove(self, bucket: str, jobs: int = 1) -> None:
         """Remove a bucket of ours and what the journal says is in it; a policy that forbids it goes first."""
@@ -251,6 +287,8 @@ class Campaign:
         kind, bucket, name = entry
         if self._unanswered >= _GIVES_UP:
             return entry, False
+        if kind == "key":
+            return entry, self._restored(name)
         return entry, self._abort_uploads(bucket, name) if kind == "upload" else self._delete(bucket, name)
 
     def _delete(self, bucket: str, name: str | None, query: tuple[str, ...] = ()) -> bool:
@@ -272,6 +310,13 @@ class Campaign:
         exchange = self._administration.exchange(assemble(template, scene, scene.values(), None))
         self._unanswered = self._unanswered + 1 if exchange.response is None else 0
         return exchange
+
+
+def _resource(kind: Kind, bucket: str, name: str) -> str:
+    """How a resource that is left is called."""
+    if kind == "key":
+        return f"the state of key {name}"
+    return f"{bucket}/{name}" if name else bucket
 
 
 def _side_by_side(do: Callable[[_Item], _Result], items: Iterable[_Item], jobs: int) -> Iterator[_Result]:

@@ -21,6 +21,7 @@ from conformance.placeholders import names_in
 from conformance.vocabulary import (
     CEILING,
     STRENGTH,
+    SWITCHED,
     BodySpec,
     BytesDue,
     Case,
@@ -429,8 +430,11 @@ class _CaseReader:
         return found.step
 
     def _step(self, stage: Stage, place: Place, number: int, data: dict[str, Any]) -> Step:
+        self._check_key_service((*place, "request"), data["request"])
         request = self._request((*place, "request"), data["request"])
-        expect = tuple(self._check((*place, "expect", index), check) for index, check in enumerate(data["expect"]))
+        expect = tuple(
+            self._check((*place, "expect", index), check) for index, check in enumerate(data.get("expect", ()))
+        )
         save = data.get("save", {})
         judged = {check.subject for check in expect if check.word != "observe"}
         for name, selector in save.items():
@@ -477,7 +481,17 @@ class _CaseReader:
             remove_after=frozenset(after.get("remove", ())),
             chunked=data.get("chunked"),
             form=None if form is None else FormSpec(tuple(form["fields"]), _optional_tuple(form.get("conditions"))),
+            kms=data.get("kms"),
         )
+
+    def _check_key_service(self, place: Place, data: dict[str, Any]) -> None:
+        if "kms" not in data:
+            return
+        if data["method"] != "POST" or len(data) > 2:  # noqa: PLR2004 - method and kms
+            self.problem((*place, "kms"), "takes method: POST and no other word")
+        lacking = [need for need in ("kms", f"keys.{SWITCHED}") if need not in self.data.get("needs", ())]
+        if lacking:
+            self.problem((*place, "kms"), f"add {' and '.join(lacking)} to needs")
 
     def _check(self, place: Place, data: dict[str, Any]) -> Check:
         cites = tuple(data.get("cites", self.data["cites"]))

@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from conformance.recording import Recorder
 from conformance.results import Redactor
-from conformance.vocabulary import ANSWERED, Exchange, Identity, Place, Request, Response, Target, UsageError
+from conformance.vocabulary import (
+    ANSWERED,
+    Exchange,
+    Identity,
+    KeyService,
+    Place,
+    Request,
+    Response,
+    Target,
+    UsageError,
+)
 from conformance.wire import parse_answer
 
 if TYPE_CHECKING:
@@ -165,6 +175,7 @@ def _target(header: Mapping[str, Any]) -> Target:
         dialect=data["dialect"],
         transport=data["transport"],
         without=data["without"],
+        kms=KeyService(**data["kms"]) if "kms" in data else None,
     )
 
 

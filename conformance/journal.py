@@ -1,6 +1,7 @@
 """What this run creates on the target, written down before it is created.
 
 Append-only JSON lines. What is not in the journal is untouchable: clean-up removes journalled names and nothing else.
+A key in it was not created: its state is being changed, and what is removed is the change.
 Does not talk to the target.
 """
 
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-Kind = Literal["bucket", "object", "upload"]
+Kind = Literal["key", "bucket", "object", "upload"]
 
-_ORDER: tuple[Kind, ...] = ("upload", "object", "bucket")
+_ORDER: tuple[Kind, ...] = ("key", "upload", "object", "bucket")
 _BEGIN, _END = b"\xff", b"\xfe"
 """Around each name in memory; UTF-8 has no such bytes."""
 _REMEMBERED = 1024
@@ -53,14 +54,14 @@ class Journal:
         with self._lock:
             for entry in standing:
                 self._note(*entry)
-            self.created = len(standing)
+            self.created = sum(kind != "key" for kind, _, _ in standing)
 
     def will_create(self, kind: Kind, bucket: str, name: str = "") -> None:
         """Write a resource down; call it before the request that may create the resource leaves."""
         with self._lock:
             if (kind, bucket, name) not in self._recent:
                 self._note(kind, bucket, name)
-                self.created += 1
+                self.created += kind != "key"
                 self._write({"create": kind, "bucket": bucket, "name": name})
 
     def _note(self, kind: Kind, bucket: str, name: str) -> None:

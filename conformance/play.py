@@ -18,20 +18,21 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from conformance import judge, signing
+from conformance import judge, keyservice, signing
 from conformance.bodies import body_bytes
 from conformance.placeholders import fill, names_in
-from conformance.vocabulary import Exchange, Finding, Observation, Place, Played, Request
+from conformance.vocabulary import SWITCHED, Exchange, Finding, Observation, Place, Played, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-    from conformance.vocabulary import BodySpec, Case, Check, RequestTemplate, Response, Step, Target
+    from conformance.vocabulary import BodySpec, Case, Check, KeyAction, RequestTemplate, Response, Step, Target
 
 
 BOUNDARY = "obs-conformance-7b1d0f2e9c64"
 """Between the parts of a form; no generated body contains it but by a chance of one in 2 to the 200."""
 
+_DONE = 200
 SKEW_S = 16 * 60
 """One minute beyond the 15 that a request's date may be off (obs_04_0010)."""
 
@@ -113,6 +114,9 @@ def play(case: Case, scene: Scene) -> Generator[Request, Exchange, Played]:
         memory.times.append((asked, judged))
         if exchange.response is None:
             return memory.played(f"{step.name}: no answer: {exchange.outcome}", unanswered=True)
+        if step.request.kms is not None and exchange.response.status != _DONE:
+            refused = f"{step.name}: the key service answers {exchange.response.status} to {step.request.kms}"
+            return memory.played(refused, unanswered=True)
         view = judge.View(exchange.response, step.request.method, memory.bodies, tuple(memory.answers), judged)
         broken = _judge(step, view, memory)
         memory.answers.append(exchange.response)
@@ -184,6 +188,8 @@ def assemble(template: RequestTemplate, scene: Scene, values: Mapping[str, str],
 
     Added unless listed or omitted: Host first; Date, Authorization and Content-Length at the end, in this order.
     """
+    if template.kms is not None:
+        return _to_key_service(template.kms, scene)
     bucket = fill(template.bucket, values)
     name = None if template.object is None else fill(template.object, values)
     host, path = address(scene.target, bucket, name)
@@ -210,6 +216,13 @@ def assemble(template: RequestTemplate, scene: Scene, values: Mapping[str, str],
         bucket,
         _form_key(template, values) or name,
     )
+
+
+def _to_key_service(action: KeyAction, scene: Scene) -> Request:
+    service, key_id = scene.target.kms, scene.target.keys.get(SWITCHED)
+    if service is None or key_id is None:  # what a case needs is asked before it plays
+        raise ValueError(f"{action} needs [kms] and keys.{SWITCHED} in the target file")
+    return keyservice.request(action, service, scene.target.identities["owner"], key_id, scene.now())
 
 
 def _form_key(template: RequestTemplate, values: Mapping[str, str]) -> str | None:

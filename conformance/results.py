@@ -6,6 +6,7 @@ One redactor through which all text passes; see ``reports/results.schema.json`` 
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import re
@@ -180,6 +181,7 @@ class ResultsFile:
                     "transport": target.transport,
                     "without": dict(target.without),
                     "keys": dict(target.keys),
+                    **({} if target.kms is None else {"kms": dataclasses.asdict(target.kms)}),
                     "identities": {name: _identity(identity) for name, identity in target.identities.items()},
                 },
                 "strict": strict,
@@ -421,6 +423,8 @@ def _made(template: RequestTemplate, body: bytes, label: str) -> dict[str, Any]:
 
 def _how_signed(template: RequestTemplate) -> str:
     """The kind of signature, or "altered" when the case spoils it on purpose: signing again would mend it."""
+    if template.kms is not None:
+        return "key-service"
     own = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in template.headers)}
     spoilt = any(own.get(name, honest) != honest for name, honest in _HONEST.items())
     altered = spoilt or template.add_after or template.remove_after or template.omit & {"Date", "Authorization"}

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from conformance.campaign import Campaign, Plan, make_plan
 from conformance.journal import Journal
-from conformance.vocabulary import Exchange, Identity, Response, Target
+from conformance.vocabulary import Exchange, Identity, KeyService, Response, Target
 from conformance.world import World
+from reference_server.admin_api import AdminService
 from reference_server.provision import provision
 from reference_server.service import HONEST, Service
 from reference_server.state.store import State
@@ -43,6 +44,7 @@ class ServiceTransport:
     def __init__(self, service: Service, reads: Callable[[bytes], bytes] = lambda head: head) -> None:
         """``reads`` is what becomes of the bytes of a request's head before the server parses them."""
         self._service, self._reads = service, reads
+        self._keys = AdminService(service.world, os.urandom(32).hex(), on_bug=service.report)
 
     def exchange(self, request: Request) -> Exchange:
         """Answer a request. Interim answers belong to sockets and do not occur here."""
@@ -51,7 +53,11 @@ class ServiceTransport:
         pairs = tuple((name, value.strip()) for name, _, value in (text.partition(":") for text in lines))
         chunked = any(name.lower() == "transfer-encoding" for name, _ in pairs)
         body = unchunked(request.body) if chunked else request.body
-        answer = self._service.respond(ServerRequest.of(method, target, pairs, body))
+        asked = ServerRequest.of(method, target, pairs, body)
+        if request.service == "kms":
+            answer = self._keys.respond(asked.head, asked.body)
+        else:
+            answer = self._service.respond(asked)
         head = f"HTTP/1.1 {answer.status}\r\n" + "".join(f"{name}: {value}\r\n" for name, value in answer.headers)
         content = answer.content()
         framed = any(name.lower() == "transfer-encoding" for name, _ in answer.headers)
@@ -85,13 +91,14 @@ class Rig:
         self.bugs: list[BaseException] = []
         honest = self.serve(HONEST)
         made = provision(honest.world)
-        data = tomllib.loads(target_file(honest.world, made, "http://127.0.0.1:1"))
+        data = tomllib.loads(target_file(honest.world, made, "http://127.0.0.1:1", kms_endpoint="http://127.0.0.1:2"))
         self.target = Target(
             name="in process",
             endpoint=data["endpoint"],
             identities={name: Identity(**value) for name, value in data["identities"].items()},
             keys=data["keys"],
             region=data["region"],
+            kms=KeyService(**data["kms"]),
         )
 
     def lay_bare(self, name: str) -> None:

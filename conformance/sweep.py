@@ -32,7 +32,7 @@ OURS = re.compile(r"obsc-[0-9a-f]{10}(-[a-z0-9]+)?")
 """The names of buckets that runs create; a journal that names another is not a journal of ours."""
 PASSES, SETTLE_S = 4, 0.2
 """A request that was under way when its sender was killed may still be carried out while we look."""
-_KINDS = frozenset({"bucket", "object", "upload"})
+_KINDS = frozenset({"key", "bucket", "object", "upload"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import stat
 import tomllib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from conformance.vocabulary import Identity, Target, TargetError
+from conformance.vocabulary import SWITCHED, Identity, KeyService, Target, TargetError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
 
 ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE = "OBS_ACCESS_KEY_ID", "OBS_SECRET_ACCESS_KEY"
 _SECRET_LENGTH = 4
+_PROJECT = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _IDENTITY_WORDS = ("access_key", "secret_key", "domain_id", "principal")
-_KEYS = ("custom", "second", "disabled", "scheduled", "deleted", "other_project", "other_account", "unknown")
+_KEYS = (
+    *("custom", "second", "disabled", "scheduled", "deleted"),
+    *("other_project", "other_account", "unknown", SWITCHED),
+)
 _IDENTITIES = ("owner", "other_account", "other_project")
 _TABLES: Mapping[str, tuple[str, ...] | None] = {
     "identities": _IDENTITIES,
@@ -29,6 +34,7 @@ _TABLES: Mapping[str, tuple[str, ...] | None] = {
     "without": None,
     "limits": ("timeout_s", "case_timeout_s", "jobs", "own_buckets"),
     "tls": ("ca_bundle", "client_certificate"),
+    "kms": ("endpoint", "project_id"),
 }
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "addressing": ("path", "virtual-host"),
@@ -79,7 +85,15 @@ def load_target(path: Path, environment: Mapping[str, str] = os.environ) -> Targ
         case_timeout_s=_positive(path, limits, "case_timeout_s", 60.0),
         jobs=int(_positive(path, limits, "jobs", 8)),
         own_buckets=int(_positive(path, limits, "own_buckets", 4)),
+        kms=_key_service(path, data["kms"]) if "kms" in data else None,
     )
+
+
+def _key_service(path: Path, data: Mapping[str, Any]) -> KeyService:
+    project_id = str(data.get("project_id", ""))
+    if not _PROJECT.fullmatch(project_id):
+        raise TargetError(f"{path}: kms.project_id = {project_id!r} is not the id of a project")
+    return KeyService(check_endpoint(str(data.get("endpoint", "")), f"{path}: kms.endpoint"), project_id)
 
 
 def target_from_endpoint(endpoint: str, environment: Mapping[str, str] = os.environ) -> Target:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import math
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from conformance.patience import PatientTransport
@@ -15,7 +16,7 @@ from conformance.vocabulary import ANSWERED, Exchange, Response
 from conformance.wire import MAX_BODY, WireTransport, split_raw, tls_context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from conformance.vocabulary import Request, Target
 
@@ -38,7 +39,27 @@ def open_transport(target: Target, budget_s: float = math.inf) -> Transport:
     """
     if target.endpoint.startswith("https:"):
         tls_context(target)
-    return PatientTransport(_TRANSPORTS[target.transport](target), target.case_timeout_s, budget_s)
+    storage = PatientTransport(_TRANSPORTS[target.transport](target), target.case_timeout_s, budget_s)
+    if target.kms is None:
+        return storage
+    beside = open_transport(replace(target, endpoint=target.kms.endpoint, kms=None), budget_s)
+    return ByService({"obs": storage, "kms": beside})
+
+
+class ByService:
+    """Hands each request to the transport of the service that it is for."""
+
+    def __init__(self, transports: Mapping[str, Transport]) -> None:
+        self._transports = transports
+
+    def exchange(self, request: Request) -> Exchange:
+        """Send a request and read its answer."""
+        return self._transports[request.service].exchange(request)
+
+    def close(self) -> None:
+        """Close every connection."""
+        for transport in self._transports.values():
+            transport.close()
 
 
 class RequestsTransport:

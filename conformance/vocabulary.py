@@ -18,6 +18,9 @@ Level = Literal["must", "should", "observe"]
 Rung = Literal[
     "pass", "fail", "warn", "observed", "not_applicable", "blocked", "setup_failed", "harness_error", "not_run"
 ]
+KeyAction = Literal["enable-key", "disable-key", "schedule-key-deletion", "cancel-key-deletion"]
+SWITCHED = "switched"
+"""The key of a target file whose state cases may change."""
 ClauseVerdict = Literal["holds", "broken", "weak", "observed", "not_exercised", "not_observable"]
 Stage = Literal["setup", "control", "step"]
 
@@ -144,6 +147,7 @@ class RequestTemplate:
     remove_after: frozenset[str] = frozenset()
     chunked: int | None = None
     form: FormSpec | None = None
+    kms: KeyAction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +192,10 @@ class Case:
     own_bucket: bool = False
     unprovable: str = ""
 
+    def switches_key(self) -> bool:
+        """Whether the case has the key that is there for changes of state, and so must have it for itself."""
+        return f"keys.{SWITCHED}" in self.needs
+
     def clauses(self) -> tuple[str, ...]:
         """Every clause the case or one of its judged expectations cites, each once."""
         judged = (
@@ -204,6 +212,14 @@ class Identity:
     secret_key: str = field(repr=False)
     domain_id: str | None = None
     principal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyService:
+    """Where the keys of a target can be administered, in the habits of the vendor's KMS API v1.0."""
+
+    endpoint: str
+    project_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +242,7 @@ class Target:
     case_timeout_s: float = 60.0
     jobs: int = 8
     own_buckets: int = 4
+    kms: KeyService | None = None
 
     def secrets(self) -> tuple[str, ...]:
         """Everything that may never be written anywhere."""
@@ -236,7 +253,7 @@ class Target:
 class Request:
     """A request ready for the wire: ``head`` is every byte up to and with the empty line.
 
-    ``bucket`` and ``object`` are the names it addresses, for the journal.
+    ``bucket`` and ``object`` are the names it addresses, for the journal; ``service`` is whom it is for.
     """
 
     method: str
@@ -245,6 +262,7 @@ class Request:
     expects_continue: bool
     bucket: str
     object: str | None
+    service: Literal["obs", "kms"] = "obs"
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,11 @@ class Service:
         world = World(state, keyring, directory, region, hosts, now, dice, seams, require_https)
         return cls(world, on_bug=on_bug)
 
+    def report(self, error: BaseException) -> None:
+        """Tell whoever wants to know of an error that is no refusal."""
+        if self._on_bug is not None:
+            self._on_bug(error)
+
     def watch(self, watching: Callable[[Seams], Seams]) -> None:
         """The same service with somebody at its seams."""
         self.world = replace(self.world, seams=watching(self.world.seams))
@@ -253,8 +258,7 @@ class Service:
             return error
         if isinstance(error, DamagedStateError):
             return ObsError("InternalError", str(error))
-        if self._on_bug is not None:
-            self._on_bug(error)
+        self.report(error)
         if isinstance(error, (OSError, sqlite3.Error)):
             return ObsError("ServiceUnavailable", "The store cannot be used at the moment.")
         return ObsError("InternalError")

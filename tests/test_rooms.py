@@ -16,7 +16,7 @@ FLOORS = {
         {"__init__", "vocabulary"},
         {"signing", "placeholders", "bodies", "requirements", "verdict", "world", "journal", "cache", "strictyaml"},
         {"baseline", "patience", "forging", "annotations", "progress", "readback", "watching"},
-        {"judge", "target", "wire", "recording", "casefile", "baseline_file"},
+        {"judge", "target", "wire", "recording", "casefile", "baseline_file", "keyservice"},
         {"proofs"},
         {"explain", "play", "transport", "results", "bundled", "vectors", "source", "sign", "passive", "annotate"},
         {"campaign", "recordings", "evidence", "doctor"},
