@@ -18,8 +18,8 @@ from reference_server.encryption import decide as honest_decide
 from reference_server.encryption import unlock as honest_unlock
 from reference_server.errors import ObsError
 from reference_server.keyring import Keyring, KeyState, MasterKey
-from reference_server.misread import GET
-from reference_server.stateful import Act, sequence
+from reference_server.misread import GET, PUT
+from reference_server.stateful import Act, named, said, sequence
 
 if TYPE_CHECKING:
     from reference_server.encryption import BucketDefault, CustomerKey, Encryption, Envelope, Occasion, Wish
@@ -93,6 +93,25 @@ def _remember_refusal(call: Call, memory: dict[Any, Any]) -> None:
         raise ObsError("KMS.DisabledException")
 
 
+def _key_asked_for(call: Call) -> str | None:
+    """The key that an upload names, or that its bucket's default does."""
+    default = call.bucket.default
+    return named(call) or (default.key_text if default is not None and not said(call) else None)
+
+
+def _uploads_under_a_key_that_does_not_serve(call: Call) -> bool:
+    text = _key_asked_for(call)
+    key = call.world.keyring.get(text.rpartition("/")[2]) if text else None
+    return key is not None and key.state is not KeyState.ENABLED
+
+
+def _remember_refused_key(call: Call, memory: dict[Any, Any]) -> None:
+    if _uploads_under_a_key_that_does_not_serve(call):
+        memory["refused key", _key_asked_for(call)] = True
+    elif ("refused key", _key_asked_for(call)) in memory:
+        raise ObsError("KMS.DisabledException")
+
+
 KEY_STATES = (
     Defect(
         "disabling-unnoticed",
@@ -107,6 +126,13 @@ KEY_STATES = (
         ("KMS-S11", "KMS-S12"),
         SLIP,
         sequence(Act((GET,), before=_remember_refusal, shows=_does_not_serve)),
+    ),
+    Defect(
+        "refused-key-remembered",
+        "A key that an upload was refused for is refused to uploads for ever, whether it is enabled again or not.",
+        ("KMS-S11", "KMS-S12"),
+        SLIP,
+        sequence(Act((PUT,), before=_remember_refused_key, shows=_uploads_under_a_key_that_does_not_serve)),
     ),
     Defect(
         "scheduling-destroys-key",

@@ -43,6 +43,7 @@ SHORTEST = {
 KEY_SHORTEST = {
     "disabling-unnoticed": 2,
     "refusal-remembered": 3,
+    "refused-key-remembered": 4,
     "scheduling-destroys-key": 2,
     "disabled-key-reads": 3,
     "disabled-default-falls-back": 3,
