@@ -162,11 +162,13 @@ class _Forgetting(Campaign):
 
 
 @contextlib.contextmanager
-def campaign_in_process(library: Library, seams: Seams, seed: int) -> Iterator[Campaign]:
+def campaign_in_process(
+    library: Library, seams: Seams, seed: int, reads: Callable[[bytes], bytes] = lambda head: head
+) -> Iterator[Campaign]:
     """A campaign without cases of its own against a server of these seams, for whoever plays cases one by one."""
     rig = Rig()
     journal = Journal(Path(os.devnull), rig.target.endpoint)
-    transport, honest = ServiceTransport(rig.serve(seams)), ServiceTransport(rig.serve(HONEST))
+    transport, honest = ServiceTransport(rig.serve(seams), reads), ServiceTransport(rig.serve(HONEST))
     plan = Plan(library.profiles[rig.target.profile], (), ())
     world = World.from_seed(seed)
     campaign = _Forgetting(plan, library, rig.target, world, journal, transport=transport, administration=honest)
