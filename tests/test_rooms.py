@@ -9,7 +9,17 @@ from commands import ROOT
 ROOMS = ("conformance", "reference_server", "reports")
 SEES_SEVERAL = {
     f"conformance/{name}.py"
-    for name in ("cli", "selftest", "detection", "over_http", "defects_command", "attest", "outputs", "shared_options")
+    for name in (
+        "cli",
+        "selftest",
+        "detection",
+        "over_http",
+        "defects_command",
+        "attest",
+        "outputs",
+        "shared_options",
+        "history_command",
+    )
 }
 FLOORS = {
     "conformance": [
@@ -27,17 +37,17 @@ FLOORS = {
         {"selftest", "rejudge", "outputs", "gate", "sweep"},
         {"statement", "detection", "parts"},
         {"attest", "matrix", "over_http"},
-        {"defects_command", "shared_options"},
+        {"defects_command", "shared_options", "history_command"},
         {"running", "offline"},
         {"cli", "pytest_plugin"},
         {"__main__"},
     ],
     "reports": [
-        {"__init__", "text", "evidence", "make"},
+        {"__init__", "text", "evidence", "make", "r0001_first", "summaries", "tables", "vault"},
         {"model"},
-        {"changes", "page", "junit", "badge", "markdown", "har", "sarif", "selfcontained", "summary"},
-        {"causes", "changed", "comparison", "matrix", "statement"},
-        {"html"},
+        {"changes", "page", "junit", "badge", "markdown", "har", "sarif", "selfcontained", "summary", "env", "store"},
+        {"causes", "changed", "comparison", "matrix", "statement", "queries"},
+        {"html", "site"},
     ],
 }
 
@@ -80,7 +90,7 @@ def test_modules_import_only_downwards(room):
             parts = name.split(".")
             if parts[0] != room:
                 continue
-            below = next((part for part in (parts[1:2] or ["__init__"]) if part in floor_of), "__init__")
+            below = next((part for part in parts[1:3] if part in floor_of), "__init__")
             if floor_of[below] >= floor_of[path.stem] and below != path.stem:
                 upwards.append(f"{path.stem} imports {below}")
     assert upwards == []
