@@ -57,7 +57,7 @@ from reference_server.wire import Foreign, Head, Headers, Query, decode_octets, 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from reference_server.wire import Pairs, Response
+    from reference_server.wire import Response
 
 _AUTHORIZATION, _LENGTH = "authorization", "content-length"
 _SSE = "server-side-encryption"
@@ -115,13 +115,21 @@ def _parameter_names(target: str) -> Iterator[str]:
     return (unquote_plus(piece.partition("=")[0]) for piece in query.split("&") if piece)
 
 
-def refuse_mixture(head: Head) -> None:
+def refuse_mixture(head: Head, query: Query) -> None:
     """Refuse what a request says of encryption in the other dialect, and what only S3 can ask for and nobody does."""
     if head.foreign is None:
         _refuse_others(head.headers, THEIRS)
-    else:
-        refuse_lacking(head.foreign.head.headers)
-        _refuse_others(head.foreign.head.headers, OURS)
+        if query.pairs:
+            _refuse_others(_lines(query.pairs), THEIRS)
+        return
+    said = _lines((theirs, value) for _, theirs, value in head.foreign.parameters)
+    for fields in (head.foreign.head.headers, said):
+        refuse_lacking(fields)
+        _refuse_others(fields, OURS)
+
+
+def _lines(parameters: Iterable[tuple[str, str | None]]) -> Headers:
+    return Headers(tuple((name, value or "") for name, value in parameters))
 
 
 def _refuse_others(fields: Headers, prefix: str) -> None:
@@ -216,7 +224,7 @@ def _parameters(query: Query, foreign: Foreign) -> Iterator[tuple[str, str, str 
         if theirs in signed:
             ours, new = signed[theirs]
             yield ours, theirs, value, new
-        elif theirs in _URL_NAMES or theirs.lower().startswith(OURS):
+        elif theirs in _URL_NAMES or theirs.lower() in LACKING or theirs.lower().startswith(OURS):
             yield "", theirs, value, None
         elif theirs == _V2_KEY:
             yield "AccessKeyId", theirs, value, value
@@ -274,39 +282,39 @@ def refuse_lacking(headers: Headers) -> None:
 # ---- forms -----------------------------------------------------------------------------------------------------------
 
 
-def understood_form(pairs: Pairs, head: Head) -> tuple[Pairs, Foreign | None]:
-    """A form's fields in the server's own words, and what they were before if they were not in them already.
+def foreign_form(fields: Headers, head: Head) -> Foreign | None:
+    """What a form is if it is not in the server's own words; its signature's version if it has one."""
+    if head.foreign is None and not form_speaks_s3(fields.names()):
+        return None
+    flavour = "V4" if fields.first(THEIRS + "signature") else "V2" if fields.first(_V2_KEY.lower()) else ""
+    return replace(head.foreign or Foreign(head), flavour=flavour)
+
+
+def understood_form(fields: Headers, foreign: Foreign | None) -> Headers:
+    """A form's fields in the server's own words.
 
     A signature of version 4 is told from others by what stands before it: algorithm and scope (`verify_form`).
     """
-    fields = Headers(pairs)
-    by_head = head.foreign
-    if by_head is None and not form_speaks_s3(fields.names()):
+    if foreign is None:
         _refuse_others(fields, THEIRS)
-        return pairs, None
-    foreign = by_head or Foreign(head)
+        return fields
     _refuse_others(fields, OURS)
     refuse_lacking(fields)
-    given = fields.first(THEIRS + "signature")
-    scope = ""
     found: list[tuple[str, str]] = []
-    if given is not None:
+    if foreign.flavour == "V4":
         if fields.first(THEIRS + "algorithm") != ALGORITHM:
             raise ObsError("AccessDenied", f"The form must have x-amz-algorithm: {ALGORITHM}.")
         moment = fields.first(THEIRS + "date") or ""
         access_key, scope = parse_credential(fields.first(THEIRS + "credential") or "", moment)
+        given = fields.first(THEIRS + "signature")
         found += [("AccessKeyId", access_key), ("Signature", f"{ALGORITHM} {scope} {given}")]
-        foreign = replace(foreign, flavour="V4")
-    for name, value in pairs:
+    for name, value in fields.pairs:
         lower = name.lower()
         if lower in _FORM_OF_V4 or lower.startswith((OURS, CHECKSUM)) or lower in ONLY_THEIRS or lower in LACKING:
             continue
-        if lower == _V2_KEY.lower():
-            found.append(("AccessKeyId", value))
-            continue
-        ours = our_name(name)
+        ours = "AccessKeyId" if lower == _V2_KEY.lower() else our_name(name)
         found.append((ours, exchanged(ours, value)))
-    return tuple(found), foreign
+    return Headers(tuple(found))
 
 
 _FORM_OF_V4 = frozenset(THEIRS + name for name in ("algorithm", "credential", "date", "signature"))
@@ -315,13 +323,17 @@ _FORM_OF_V4 = frozenset(THEIRS + name for name in ("algorithm", "credential", "d
 # ---- documents of requests -------------------------------------------------------------------------------------------
 
 
+_EVERYONE, _ALL_USERS = "<Canned>Everyone</Canned>", "http://acs.amazonaws.com/groups/global/AllUsers"
+_GROUP = re.compile(rb"<((?:[\w.-]+:)?)URI>\s*%b\s*</\1URI>" % re.escape(_ALL_USERS.encode()), re.ASCII)
 _TEXT = re.compile(rb"<(?:[\w.-]+:)?(\w+)(?:\s[^<>]*)?>([^<>]*)</(?:[\w.-]+:)?\1\s*>", re.ASCII)
 _NOT_OURS = re.compile(rb"BucketKeyEnabled|BlockedEncryptionTypes|Checksum\w+|ProjectID", re.ASCII)
 
 
 def understood_document(body: bytes) -> bytes:
     """A document in the server's own words: values exchanged, checksums and a false `BucketKeyEnabled` gone."""
-    return _TEXT.sub(_understood_element, body) if body.lstrip(b"\xef\xbb\xbf\t\r\n ").startswith(b"<") else body
+    if not body.lstrip(b"\xef\xbb\xbf\t\r\n ").startswith(b"<"):
+        return body
+    return _TEXT.sub(_understood_element, _GROUP.sub(rb"<\1Canned>Everyone</\1Canned>", body))
 
 
 def _understood_element(found: re.Match[bytes]) -> bytes:
@@ -378,6 +390,8 @@ def _second_listing(text: str) -> str:
 
 
 _ANSWERED_TEXT = re.compile(rf"<({'|'.join(ELEMENTS)}|Code|Message|Condition)>([^<]*)</")
+_WITH_GRANTS = frozenset(("GetBucketAcl", "GetObjectAcl"))
+_GRANTEE = '<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="{}">'
 _ROOT = re.compile(r'<(\w+) xmlns="[^"]*">', re.ASCII)
 
 
@@ -406,6 +420,9 @@ def _their_document(body: bytes, operation: str, foreign: Foreign) -> bytes:
     for ours, theirs in ROOTS.items():
         if text.endswith(f"</{ours}>"):
             text = text.removesuffix(f"</{ours}>") + f"</{theirs}>"
+    if operation in _WITH_GRANTS:
+        text = text.replace("<Grantee><ID>", _GRANTEE.format("CanonicalUser") + "<ID>")
+        text = text.replace("<Grantee>" + _EVERYONE, _GRANTEE.format("Group") + f"<URI>{_ALL_USERS}</URI>")
     if operation == "ListObjects" and "list-type" in Query(
         tuple((name, value) for _, name, value in foreign.parameters)
     ):

@@ -268,16 +268,20 @@ class ChunkedPayload(Payload):
                 entry.wanted = said.get(entry.name)
 
 
-def payload_of(foreign: Foreign, seed: str, secret_key: str) -> Payload | None:
-    """How a body has to be taken in, or None if it is just as it comes; `seed` is the signature of the request."""
+_OF_THE_OBJECT = frozenset(("CompleteMultipartUpload",))
+"""Operations at which a checksum is the object's and not the body's."""
+
+
+def payload_of(foreign: Foreign, operation: str, secret_key: str) -> Payload | None:
+    """How a body has to be taken in, or None if it is just as it comes."""
     said = foreign.head.headers.first(THEIRS + "content-sha256") or foreign.payload or UNSIGNED
-    sums = _sums_of(foreign)
+    sums = [] if operation in _OF_THE_OBJECT else _sums_of(foreign)
     if said in _CHUNKED:
         signed, trailer = _CHUNKED[said]
         size = foreign.head.headers.first(THEIRS + "decoded-content-length") or ""
         if not (size.isascii() and size.isdigit()) or len(size) > len(str(2**63)):
             raise ObsError("MissingContentLength", "A body in chunks needs x-amz-decoded-content-length.")
-        signer = ChunkSigner(foreign, seed, secret_key) if signed and secret_key else None
+        signer = ChunkSigner(foreign, secret_key) if signed and secret_key else None
         if signed and signer is None:
             raise ObsError("AccessDenied", "The chunks of a request that nobody has signed cannot be signed.")
         return ChunkedPayload(sums, int(size), signer, trailer=trailer)

@@ -185,10 +185,10 @@ def _signed(secret_key: str, scope: str, text: str) -> str:
 class ChunkSigner:
     """The chain of signatures over the chunks of one body: each covers the one before it."""
 
-    def __init__(self, foreign: Foreign, seed: str, secret_key: str) -> None:
+    def __init__(self, foreign: Foreign, secret_key: str) -> None:
         self._before = f"{foreign.moment}\n{foreign.scope}\n"
         self._scope, self._secret_key = foreign.scope, secret_key
-        self._previous = seed
+        self._previous = foreign.signature
 
     def check_chunk(self, given: str, sha256: str) -> None:
         """The next chunk, by the digest of its octets; the last one is empty."""

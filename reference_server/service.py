@@ -219,7 +219,7 @@ class Service:
         refuse_unknown_parameters(call.query)
         if not operation.anonymous:
             call.caller = world.seams.authenticate(call.head, call.address, call.query, world.directory, world.now())
-        dialect.refuse_mixture(call.head)
+        dialect.refuse_mixture(call.head, call.query)
         if operation.needs_bucket:
             call.found_bucket = world.state.buckets.get(call.address.bucket)
             if call.found_bucket is None:
@@ -240,11 +240,11 @@ class Service:
 
     def payload(self, call: Call) -> Payload | None:
         """How the body of a call is to be taken in if it is not just as it comes."""
-        if call.head.foreign is None:
+        foreign = call.head.foreign
+        if foreign is None:
             return None
-        claim = signature.claim_of(call.head, call.query)
-        identity = None if call.caller.anonymous else self.world.directory.find(claim.access_key)
-        return payload_of(call.head.foreign, claim.signature, "" if identity is None else identity.secret_key)
+        identity = self.world.directory.find(foreign.access_key)
+        return payload_of(foreign, call.operation.name, "" if identity is None else identity.secret_key)
 
     def failure(self, call: Call, error: Exception) -> Response:
         """The answer to what went wrong while a call was being answered."""
