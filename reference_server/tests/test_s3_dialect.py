@@ -9,6 +9,8 @@ import pytest
 from botocore.auth import HmacV1Auth, S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reference_server.defects import DEFECTS
 from reference_server.dialect import speaks_s3, understood
@@ -148,6 +150,13 @@ def test_what_one_face_stores_the_other_reads(rig: S3Rig) -> None:
     names = {name.lower() for name, _ in theirs.headers}
     assert {"x-amz-request-id", "x-amz-id-2", "server"} <= names
     assert not [name for name in names if name.startswith("x-obs-")]
+
+
+def test_documents_that_are_objects_are_left_alone(rig: S3Rig) -> None:
+    document = b'<?xml version="1.0"?>\n<Location xmlns="x"><Code>ServiceNotImplemented</Code></Location>'
+    assert rig.s3("PUT", "/bucket/o", {"Content-Type": "application/xml"}, document).status == 200
+    assert rig.s3("GET", "/bucket/o").content() == document
+    assert rig.ask("GET", "/bucket/o").content() == document
 
 
 def test_a_default_set_in_one_face_is_shown_in_the_other(rig: S3Rig) -> None:
@@ -324,6 +333,46 @@ def test_a_token_pages_through_names_that_need_escapes(rig: S3Rig) -> None:
         assert "<KeyCount>1</KeyCount>" in text
     assert found == ["a b", "a&amp;amp;b", "a+b"]
     assert not token
+
+
+# ---- anything at all ---------------------------------------------------------------------------------------------
+
+WORDS = (
+    "AWS |OBS |AWS4-HMAC-SHA256 |Credential=|,|SignedHeaders=host|Signature=|/|:|;|=|&|?|%|%zz|%C3%A4|20130524|s3|"
+    "20130524T000000Z|aws4_request|X-Amz-Algorithm|X-Amz-Credential|X-Amz-Date|X-Amz-Expires|X-Amz-SignedHeaders|"
+    "X-Amz-Signature|AWSAccessKeyId|AccessKeyId|Expires|continuation-token|start-after|list-type=2|encryption|"
+    "x-amz-server-side-encryption|x-amz-acl|x-obs-acl|aws:kms|STREAMING-AWS4-HMAC-SHA256-PAYLOAD|-1|0|21|"
+    "UNSIGNED-PAYLOAD|STREAMING-UNSIGNED-PAYLOAD-TRAILER|x-amz-checksum-crc32|x-amz-checksum-x|\udcff"
+).split("|")  # noqa: SIM905 - as words
+TEXTS = st.lists(st.sampled_from([*WORDS, "9" * 5000]) | st.text(max_size=3), max_size=12).map("".join)
+NAMES = (
+    "Authorization x-amz-date x-amz-content-sha256 x-amz-decoded-content-length x-amz-trailer Content-Encoding Date"
+    " x-amz-checksum-crc32 x-amz-server-side-encryption x-amz-meta-a x-amz-copy-source x-obs-acl"
+).split(" ")  # noqa: SIM905 - as words
+BODIES = (b"", BODY, b"15\r\n" + BODY + b"\r\n0\r\n\r\n", b"<A>", b"\xff<SSEAlgorithm>\xff</SSEAlgorithm>")
+
+
+@settings(deadline=None)
+@given(
+    method=st.sampled_from(["GET", "PUT", "POST", "HEAD"]),
+    query=TEXTS | st.sampled_from(["", "encryption", "acl", "policy", "delete", "list-type=2"]),
+    lines=st.lists(st.tuples(st.sampled_from(NAMES), TEXTS), max_size=6),
+    body=st.sampled_from(BODIES),
+)
+def test_nothing_that_is_said_makes_the_server_stumble(
+    method: str, query: str, lines: list[tuple[str, str]], body: bytes
+) -> None:
+    signed = ("Authorization", f"AWS {STURDY.made.identities['owner']}:x")
+    for sent in (lines, [signed, *(line for line in lines if line[0] != "Authorization")]):
+        for key in ("", "/o"):
+            request = Request.of(method, f"/bucket{key}?{query}", (("Host", HOST), *sent), body)
+            assert STURDY.service.respond(request).status != 500
+            assert STURDY.bugs == []
+
+
+STURDY = Rig(seams=DEFECTS["signature-not-checked"].seams())
+"""It lets everybody in, so that everything behind the signature is reached."""
+assert STURDY.ask("PUT", "/bucket").status == 200
 
 
 # ---- defects -----------------------------------------------------------------------------------------------------
