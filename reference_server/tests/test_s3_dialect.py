@@ -337,18 +337,18 @@ def test_a_token_pages_through_names_that_need_escapes(rig: S3Rig) -> None:
 
 # ---- anything at all ---------------------------------------------------------------------------------------------
 
-WORDS = (
-    "AWS |OBS |AWS4-HMAC-SHA256 |Credential=|,|SignedHeaders=host|Signature=|/|:|;|=|&|?|%|%zz|%C3%A4|20130524|s3|"
-    "20130524T000000Z|aws4_request|X-Amz-Algorithm|X-Amz-Credential|X-Amz-Date|X-Amz-Expires|X-Amz-SignedHeaders|"
-    "X-Amz-Signature|AWSAccessKeyId|AccessKeyId|Expires|continuation-token|start-after|list-type=2|encryption|"
-    "x-amz-server-side-encryption|x-amz-acl|x-obs-acl|aws:kms|STREAMING-AWS4-HMAC-SHA256-PAYLOAD|-1|0|21|"
-    "UNSIGNED-PAYLOAD|STREAMING-UNSIGNED-PAYLOAD-TRAILER|x-amz-checksum-crc32|x-amz-checksum-x|\udcff"
-).split("|")  # noqa: SIM905 - as words
-TEXTS = st.lists(st.sampled_from([*WORDS, "9" * 5000]) | st.text(max_size=3), max_size=12).map("".join)
-NAMES = (
-    "Authorization x-amz-date x-amz-content-sha256 x-amz-decoded-content-length x-amz-trailer Content-Encoding Date"
-    " x-amz-checksum-crc32 x-amz-server-side-encryption x-amz-meta-a x-amz-copy-source x-obs-acl"
-).split(" ")  # noqa: SIM905 - as words
+WORDS = """
+    AWS OBS AWS4-HMAC-SHA256 Credential= , SignedHeaders=host Signature= / : ; = & ? % %zz %C3%A4 20130524 s3
+    20130524T000000Z aws4_request X-Amz-Algorithm X-Amz-Credential X-Amz-Date X-Amz-Expires X-Amz-SignedHeaders
+    X-Amz-Signature AWSAccessKeyId AccessKeyId Expires continuation-token start-after list-type=2 encryption
+    x-amz-server-side-encryption x-amz-acl x-obs-acl aws:kms STREAMING-AWS4-HMAC-SHA256-PAYLOAD -1 0 21
+    UNSIGNED-PAYLOAD STREAMING-UNSIGNED-PAYLOAD-TRAILER x-amz-checksum-crc32 x-amz-checksum-x
+    """.split()  # noqa: SIM905 - as words
+NAMES = """
+    Authorization x-amz-date x-amz-content-sha256 x-amz-decoded-content-length x-amz-trailer Content-Encoding Date
+    x-amz-checksum-crc32 x-amz-server-side-encryption x-amz-meta-a x-amz-copy-source x-obs-acl
+    """.split()  # noqa: SIM905 - as words
+TEXTS = st.lists(st.sampled_from([*WORDS, " ", "\udcff", "9" * 5000]) | st.text(max_size=3), max_size=12).map("".join)
 BODIES = (b"", BODY, b"15\r\n" + BODY + b"\r\n0\r\n\r\n", b"<A>", b"\xff<SSEAlgorithm>\xff</SSEAlgorithm>")
 
 
