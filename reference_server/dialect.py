@@ -196,27 +196,33 @@ def _signed_in_head(head: Head, authorization: str) -> Foreign:
 
 
 def _signed_in_url(head: Head, query: Query) -> Foreign:
+    """What a URL says; whether it has credential, expiry and signature is `signature.claim_of`'s to ask."""
     values = {name: query.every(name) for name in (*URL_PARAMETERS, URL_SIGNATURE)}
-    if any(len(found) != 1 for found in values.values()) or values[URL_PARAMETERS[0]] != [ALGORITHM]:
-        names = ", ".join(values)
-        raise ObsError("AccessDenied", f"A URL signed with version 4 has {names}, each once, and {ALGORITHM}.")
-    _, credential, moment, valid, names_text = (values[name][0] for name in URL_PARAMETERS)
-    access_key, scope = parse_credential(credential, moment)
+    algorithm, credential, moment, valid, names, given = (found[0] if found else "" for found in values.values())
+    if algorithm != ALGORITHM or not names or any(len(found) > 1 for found in values.values()):
+        raise ObsError("AccessDenied", f"A URL signed with version 4 has {', '.join(values)}, each once.")
     seconds = moment_of(moment)
-    digits = valid.isascii() and valid.isdigit() and len(valid) <= len(str(MAX_VALID_S))
-    if seconds is None or not digits or not 0 < int(valid) <= MAX_VALID_S:
-        raise ObsError("AccessDenied", "X-Amz-Date must be YYYYMMDDTHHMMSSZ, and X-Amz-Expires 1 to 604800 seconds.")
+    if seconds is None:
+        raise ObsError("AccessDenied", "X-Amz-Date must be YYYYMMDDTHHMMSSZ.")
+    access_key, scope = parse_credential(credential, moment) if credential else ("", "")
     return Foreign(
         head,
         "V4",
         scope,
-        tuple(names_text.split(";")),
+        tuple(names.split(";")),
         moment,
         UNSIGNED,
         access_key=access_key,
-        signature=values[URL_SIGNATURE][0],
-        expires=str(seconds + int(valid)),
+        signature=given,
+        expires=str(seconds + _valid_s(valid)) if valid else "",
     )
+
+
+def _valid_s(text: str) -> int:
+    """For how many seconds a URL of version 4 is good."""
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS and 0 < int(text) <= MAX_VALID_S):
+        raise ObsError("AccessDenied", f"X-Amz-Expires must be 1 to {MAX_VALID_S} seconds.")
+    return int(text)
 
 
 def _parameters(query: Query, foreign: Foreign) -> Iterator[tuple[str, str, str | None, str | None]]:
@@ -329,7 +335,7 @@ _FORM_OF_V4 = frozenset(THEIRS + name for name in ("algorithm", "credential", "d
 _EVERYONE, _ALL_USERS = "<Canned>Everyone</Canned>", "http://acs.amazonaws.com/groups/global/AllUsers"
 _GROUP = re.compile(rb"<((?:[\w.-]+:)?)URI>\s*%b\s*</\1URI>" % re.escape(_ALL_USERS.encode()), re.ASCII)
 _TEXT = re.compile(rb"<(?:[\w.-]+:)?(\w+)(?:\s[^<>]*)?>([^<>]*)</(?:[\w.-]+:)?\1\s*>", re.ASCII)
-_NOT_OURS = re.compile(rb"BucketKeyEnabled|BlockedEncryptionTypes|Checksum\w+|ProjectID", re.ASCII)
+_NOT_OURS = re.compile(rb"BucketKeyEnabled|Checksum\w+|ProjectID", re.ASCII)
 
 
 def understood_document(body: bytes) -> bytes:

@@ -36,12 +36,14 @@ _NAMES: Mapping[str, str] = MappingProxyType(
 """Names that differ in more than their prefix, exchanged like values."""
 
 _ANSWERED: Mapping[str, str] = MappingProxyType(
-    {OURS + "bucket-location": THEIRS + "bucket-region", OURS + "version": OURS + "version"}
+    {OURS + "bucket-location": THEIRS + "bucket-region"}
+    | {OURS + name: OURS + name for name in ("version", "api", "object-type", "next-append-position")}
 )
 _ANSWERED_BY: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {"HeadBucket": {OURS + "storage-class": "x-default-storage-class"}}
 )
-"""Answer headers with a name of their own (head_bucket), for all operations and for one."""
+"""Answer headers with a name of their own (head_bucket; the SDKs know the last four by no other), for all operations
+and for one."""
 
 
 def _exchanged(table: Mapping[str, str]) -> Callable[[str], str]:

@@ -286,6 +286,21 @@ def test_how_long_a_url_is_good(rig: S3Rig, valid_s: int, later_s: int, code: st
     assert code_of(answer) == code
 
 
+@pytest.mark.parametrize("name", ["Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature"])
+def test_a_url_has_all_its_parameters_once(rig: S3Rig, name: str) -> None:
+    def rewritten(change: Callable[[str], str]) -> Callable[[Request], Request]:
+        def changed(request: Request) -> Request:
+            path, _, query = request.head.target.partition("?")
+            pieces = [change(piece) if f"-{name}=" in piece else piece for piece in query.split("&")]
+            return Request.of("GET", f"{path}?{'&'.join(filter(None, pieces))}", (("Host", HOST),))
+
+        return changed
+
+    assert code_of(rig.s3("GET", "/bucket/o", sign=by_url)) == "NoSuchKey"
+    for change in (lambda _: "", lambda piece: f"{piece}&{piece}"):
+        assert code_of(rig.s3("GET", "/bucket/o", sign=by_url, change=rewritten(change))) == "AccessDenied"
+
+
 def test_a_url_carries_and_covers_encryption(rig: S3Rig) -> None:
     put = rig.s3("PUT", f"/bucket/o?{MODE}=aws%3Akms", sign=by_url, body=BODY)
     assert (put.status, put.first(MODE)) == (200, "aws:kms")
