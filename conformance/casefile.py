@@ -165,6 +165,7 @@ def _kind_of(relative: Path) -> str | None:
         "requirements": "requirements",
         "profiles": "profiles",
         "signing": None,
+        "dialects": None,
         "passive.yaml": None,
         "properties.yaml": None,
     }

@@ -93,11 +93,17 @@ class Erratum:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A named, frozen set of clauses: the denominator of a conclusion."""
+    """A named, frozen set of clauses: the denominator of a conclusion.
+
+    ``lacks`` are clauses of the page that its dialect does not have, each with the reason; ``levels`` are strengths
+    that differ from the page's. An expectation is judged by what remains of the clauses it cites.
+    """
 
     name: str
     title: str
     clauses: tuple[str, ...]
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    levels: Mapping[str, Literal["must", "should", "may", "info"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +212,52 @@ class Identity:
     principal: str | None = None
 
 
+Signature = Literal["v2", "v4"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """Another set of words for the same feature, as ``cases/dialects/NAME.yaml`` states them.
+
+    Cases speak OBS. ``headers`` and ``parameters`` map an OBS name in lower case to the name on the wire, ``prefix`` is
+    (OBS, wire) for all other names of the vendor. ``values`` and ``elements`` map OBS values to the wire's by header,
+    parameter and form-field name, and by XML element. ``key_names`` and ``key_elements`` are where key ids stand;
+    ``key_sent`` and ``key_answered`` are (regular expression, replacement) on the way there and on the way back.
+    ``texts`` are (OBS, wire) pieces of documents, such as a namespace. ``codes`` map error codes of the wire to those of
+    OBS that they count as. ``policy`` has ``action`` and ``resource`` (prefixes), ``version``, ``principal`` (the word
+    for ``ID``) and ``condition`` (the prefix of keys). ``signatures`` are (sub-resource or "", kind of signature, which).
+    ``shapes`` take the place of those of the library. ``without`` are cases that it has no place for, and why;
+    ``lacks`` are clauses, and why.
+    """
+
+    name: str
+    profile: str
+    prefix: tuple[str, str]
+    headers: Mapping[str, str]
+    parameters: Mapping[str, str]
+    values: Mapping[str, Mapping[str, str]]
+    elements: Mapping[str, Mapping[str, str]]
+    key_names: frozenset[str]
+    key_elements: frozenset[str]
+    key_sent: tuple[str, str]
+    key_answered: tuple[str, str]
+    texts: tuple[tuple[str, str], ...]
+    codes: Mapping[str, str]
+    policy: Mapping[str, str]
+    signatures: tuple[tuple[str, str, Signature], ...]
+    region: str
+    shapes: Mapping[str, str]
+    without: Mapping[str, str]
+    lacks: Mapping[str, str]
+    alters: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The endpoint under test and all that its owner says about it."""
+    """The endpoint under test and all that its owner says about it.
+
+    ``spoken`` is the dialect that ``dialect`` names; None for OBS's own.
+    """
 
     name: str
     endpoint: str
@@ -226,6 +275,7 @@ class Target:
     case_timeout_s: float = 60.0
     jobs: int = 8
     own_buckets: int = 4
+    spoken: Dialect | None = None
 
     def secrets(self) -> tuple[str, ...]:
         """Everything that may never be written anywhere."""
