@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from conformance.dialectfile import load_dialect
 from conformance.recording import Recorder
 from conformance.results import Redactor
 from conformance.vocabulary import ANSWERED, Exchange, Identity, Place, Request, Response, Target, UsageError
@@ -165,6 +166,7 @@ def _target(header: Mapping[str, Any]) -> Target:
         dialect=data["dialect"],
         transport=data["transport"],
         without=data["without"],
+        spoken=load_dialect(data["dialect"]),
     )
 
 

@@ -51,7 +51,7 @@ def value_sent(dialect: Dialect, name: str, value: str) -> str:
     """The value of a header, parameter or field, by its OBS name, as the wire has it."""
     lowered, bare = name.strip().lower(), value.strip()
     if lowered in dialect.key_names:
-        return re.sub(dialect.key_sent[0], dialect.key_sent[1], value)
+        return key_sent(dialect, value)
     return value.replace(bare, dialect.values.get(lowered, {}).get(bare, bare), 1) if bare else value
 
 
@@ -72,8 +72,21 @@ def header_answered(dialect: Dialect, name: str, value: str) -> tuple[str, str]:
 
 
 def key_answered(dialect: Dialect, text: str) -> str:
-    """A key id in OBS's long form, if the wire has it in the dialect's."""
-    return re.sub(dialect.key_answered[0], dialect.key_answered[1], text)
+    """The name of a key as OBS would write it; what is OBS's form on the wire is no form of the dialect."""
+    return _first_rule(dialect.key_answered, text)
+
+
+def key_sent(dialect: Dialect, text: str) -> str:
+    """The name of a key as the dialect writes it, blanks around it kept."""
+    return _first_rule(dialect.key_sent, text)
+
+
+def _first_rule(rules: tuple[tuple[str, str], ...], text: str) -> str:
+    for pattern, replacement in rules:
+        made, count = re.subn(pattern, replacement, text, count=1)
+        if count:
+            return made
+    return text
 
 
 def _inverse(table: Mapping[str, str]) -> dict[str, str]:
@@ -103,7 +116,7 @@ def document_sent(dialect: Dialect, body: bytes) -> bytes:
     for element, values in dialect.elements.items():
         text = _in_element(text, element, lambda value, table=values: table.get(value, value))  # type: ignore[misc]
     for element in dialect.key_elements:
-        text = _in_element(text, element, lambda value: re.sub(dialect.key_sent[0], dialect.key_sent[1], value))
+        text = _in_element(text, element, lambda value: key_sent(dialect, value))
     return text.encode("latin-1")
 
 

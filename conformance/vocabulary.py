@@ -222,12 +222,12 @@ class Dialect:
     Cases speak OBS. ``headers`` and ``parameters`` map an OBS name in lower case to the name on the wire, ``prefix`` is
     (OBS, wire) for all other names of the vendor. ``values`` and ``elements`` map OBS values to the wire's by header,
     parameter and form-field name, and by XML element. ``key_names`` and ``key_elements`` are where key ids stand;
-    ``key_sent`` and ``key_answered`` are (regular expression, replacement) on the way there and on the way back.
+    ``key_sent`` and ``key_answered`` are (regular expression, replacement) for the way there and back, the first that fits.
     ``texts`` are (OBS, wire) pieces of documents, such as a namespace. ``codes`` map error codes of the wire to those of
     OBS that they count as. ``policy`` has ``action`` and ``resource`` (prefixes), ``version``, ``principal`` (the word
     for ``ID``) and ``condition`` (the prefix of keys). ``signatures`` are (sub-resource or "", kind of signature, which).
     ``shapes`` take the place of those of the library. ``without`` are cases that it has no place for, and why;
-    ``lacks`` are clauses, and why.
+    ``lacks`` are clauses, and why; ``alters`` says what others mean there, ``levels`` how much they bind.
     """
 
     name: str
@@ -239,8 +239,8 @@ class Dialect:
     elements: Mapping[str, Mapping[str, str]]
     key_names: frozenset[str]
     key_elements: frozenset[str]
-    key_sent: tuple[str, str]
-    key_answered: tuple[str, str]
+    key_sent: tuple[tuple[str, str], ...]
+    key_answered: tuple[tuple[str, str], ...]
     texts: tuple[tuple[str, str], ...]
     codes: Mapping[str, str]
     policy: Mapping[str, str]
@@ -250,6 +250,7 @@ class Dialect:
     without: Mapping[str, str]
     lacks: Mapping[str, str]
     alters: Mapping[str, str]
+    levels: Mapping[str, Literal["must", "should", "may", "info"]]
 
 
 @dataclass(frozen=True, slots=True)
