@@ -26,7 +26,9 @@ from urllib.parse import quote, unquote, unquote_plus
 from reference_server.dates import http_date, parse_http_date
 from reference_server.errors import ObsError
 from reference_server.s3_signature import (
+    MAX_DIGITS,
     MAX_VALID_S,
+    STREAMING,
     UNSIGNED,
     moment_of,
     moment_text,
@@ -201,7 +203,8 @@ def _signed_in_url(head: Head, query: Query) -> Foreign:
     _, credential, moment, valid, names_text = (values[name][0] for name in URL_PARAMETERS)
     access_key, scope = parse_credential(credential, moment)
     seconds = moment_of(moment)
-    if seconds is None or not (valid.isascii() and valid.isdigit()) or not 0 < int(valid[:9]) <= MAX_VALID_S:
+    digits = valid.isascii() and valid.isdigit() and len(valid) <= len(str(MAX_VALID_S))
+    if seconds is None or not digits or not 0 < int(valid) <= MAX_VALID_S:
         raise ObsError("AccessDenied", "X-Amz-Date must be YYYYMMDDTHHMMSSZ, and X-Amz-Expires 1 to 604800 seconds.")
     return Foreign(
         head,
@@ -242,8 +245,8 @@ def _parameters(query: Query, foreign: Foreign) -> Iterator[tuple[str, str, str 
 
 
 def _headers(head: Head, foreign: Foreign) -> Iterator[tuple[str, str]]:
-    size = head.headers.first(THEIRS + "decoded-content-length")
-    in_chunks = size is not None
+    in_chunks = (head.headers.first(THEIRS + "content-sha256") or "").startswith(STREAMING)
+    size = head.headers.first(THEIRS + "decoded-content-length") or ""
     for name, value in head.headers.pairs:
         lower = name.lower()
         if lower.startswith((OURS, CHECKSUM)) or lower in ONLY_THEIRS or lower in LACKING:
@@ -262,8 +265,8 @@ def _headers(head: Head, foreign: Foreign) -> Iterator[tuple[str, str]]:
         else:
             ours = our_name(name)
             yield ours, exchanged(ours, value)
-    if in_chunks:
-        yield "Content-Length", size or ""
+    if in_chunks and size.isascii() and size.isdigit() and len(size) <= MAX_DIGITS:
+        yield "Content-Length", size
 
 
 def _authorization(value: str, foreign: Foreign) -> str:
@@ -390,6 +393,7 @@ def _second_listing(text: str) -> str:
 
 
 _ANSWERED_TEXT = re.compile(rf"<({'|'.join(ELEMENTS)}|Code|Message|Condition)>([^<]*)</")
+_REFUSED = 400
 _WITH_GRANTS = frozenset(("GetBucketAcl", "GetObjectAcl"))
 _GRANTEE = '<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="{}">'
 _ROOT = re.compile(r'<(\w+) xmlns="[^"]*">', re.ASCII)
@@ -399,7 +403,8 @@ def answered(response: Response, operation: str, foreign: Foreign) -> Response:
     """An answer in the words of S3."""
     headers = tuple((their_name(name, operation), _their_value(name, value)) for name, value in response.headers)
     body = response.body
-    if isinstance(body, bytes) and body and (response.first("content-type") or "") == "application/xml":
+    has_document = operation != "GetObject" or response.status >= _REFUSED
+    if isinstance(body, bytes) and body and has_document and response.first("content-type") == "application/xml":
         body = _their_document(body, operation, foreign)
         size = str(len(body))
         headers = tuple((name, size if name.lower() == _LENGTH else value) for name, value in headers)

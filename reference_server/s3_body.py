@@ -15,7 +15,7 @@ import zlib
 from typing import TYPE_CHECKING, Protocol
 
 from reference_server.errors import ObsError
-from reference_server.s3_signature import UNSIGNED, ChunkSigner
+from reference_server.s3_signature import MAX_DIGITS, STREAMING, UNSIGNED, ChunkSigner
 from reference_server.s3_words import ALGORITHM, CHECKSUM, THEIRS
 from reference_server.wire import decode_octets, encode_octets
 
@@ -24,12 +24,11 @@ if TYPE_CHECKING:
 
     from reference_server.wire import Foreign
 
-_STREAMING = "STREAMING-"
 _CHUNKED: Mapping[str, tuple[bool, bool]] = {
     # what x-amz-content-sha256 says: (chunks are signed, a trailer follows)
-    f"{_STREAMING}{ALGORITHM}-PAYLOAD": (True, False),
-    f"{_STREAMING}{ALGORITHM}-PAYLOAD-TRAILER": (True, True),
-    f"{_STREAMING}UNSIGNED-PAYLOAD-TRAILER": (False, True),
+    f"{STREAMING}{ALGORITHM}-PAYLOAD": (True, False),
+    f"{STREAMING}{ALGORITHM}-PAYLOAD-TRAILER": (True, True),
+    f"{STREAMING}UNSIGNED-PAYLOAD-TRAILER": (False, True),
 }
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _CHUNK = re.compile(rb"([0-9a-fA-F]{1,15})(?:;chunk-signature=([0-9a-f]{64}))?")
@@ -279,13 +278,13 @@ def payload_of(foreign: Foreign, operation: str, secret_key: str) -> Payload | N
     if said in _CHUNKED:
         signed, trailer = _CHUNKED[said]
         size = foreign.head.headers.first(THEIRS + "decoded-content-length") or ""
-        if not (size.isascii() and size.isdigit()) or len(size) > len(str(2**63)):
+        if not (size.isascii() and size.isdigit()) or len(size) > MAX_DIGITS:
             raise ObsError("MissingContentLength", "A body in chunks needs x-amz-decoded-content-length.")
         signer = ChunkSigner(foreign, secret_key) if signed and secret_key else None
         if signed and signer is None:
             raise ObsError("AccessDenied", "The chunks of a request that nobody has signed cannot be signed.")
         return ChunkedPayload(sums, int(size), signer, trailer=trailer)
-    if said.startswith(_STREAMING):
+    if said.startswith(STREAMING):
         raise ObsError("ServiceNotImplemented", f"{said} is not known here.")
     if said != UNSIGNED and not _SHA256.fullmatch(said):
         raise ObsError(

@@ -34,6 +34,11 @@ MAX_VALID_S = 7 * 24 * 3600
 
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 UNSIGNED = "UNSIGNED-PAYLOAD"
+STREAMING = "STREAMING-"
+"""How the hash of a body begins that is none but says how the body comes in chunks."""
+
+MAX_DIGITS = 19
+"""No length has more."""
 
 _MOMENT = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _DAY = re.compile(r"\d{8}", re.ASCII)

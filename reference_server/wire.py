@@ -107,9 +107,9 @@ class Head:
 class Foreign:
     """What a request was before it was translated: its head as sent, and what version of AWS's signature it has.
 
-    `flavour` is `V2`, `V4` or nothing; scope, signed headers, moment and payload hash are those of version 4. The
-    parameters stand beside the name they have been translated to, empty for those that have no counterpart. `fault`
-    is what makes it unreadable, to be said once it is known in which dialect.
+    `flavour` is `V2`, `V4` or nothing. Scope, signed headers, moment (`YYYYMMDDTHHMMSSZ`), payload hash, access key,
+    signature and end (Unix seconds, of a URL) are those of version 4. The parameters are (name in our words or nothing,
+    name and value as sent). `fault` is what makes it unreadable, to be said once it is known in which dialect.
     """
 
     head: Head

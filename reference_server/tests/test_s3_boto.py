@@ -15,7 +15,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from reference_server.tests.conftest import Server
 
@@ -38,12 +39,20 @@ def _own_names() -> Iterator[None]:
         yield
 
 
-def connect(server: Server, style: str = "path", version: str = "s3v4", role: str = "owner") -> Any:
+def connect(
+    server: Server,
+    style: str = "path",
+    version: str = "s3v4",
+    role: str = "owner",
+    scheme: str = "http",
+    verify: str | None = None,
+) -> Any:
     identity = server.target["identities"][role]
     host = {"path": server.host, "virtual": "localhost"}[style]
     return boto3.client(
         "s3",
-        endpoint_url=f"http://{host}:{server.port}",
+        verify=verify,
+        endpoint_url=f"{scheme}://{host}:{server.port}",
         region_name="region",
         aws_access_key_id=identity["access_key"],
         aws_secret_access_key=identity["secret_key"],
@@ -307,3 +316,27 @@ def test_a_stranger_and_a_wrong_secret(server: Server) -> None:
     wrong._request_signer._credentials.secret_key = "wrong"
     with refused("SignatureDoesNotMatch", 403):
         wrong.list_objects(Bucket=BUCKET)
+
+
+def test_bodies_in_chunks_with_a_trailer(start: Callable[..., Server], tmp_path: Path) -> None:
+    """Over HTTPS boto3 sends `STREAMING-UNSIGNED-PAYLOAD-TRAILER`; what became of it stands in the access log."""
+    log = tmp_path / "access.jsonl"
+    server = start("--tls", "--access-log", str(log), "--require-https-for-sse")
+    made = connect(server, scheme="https", verify=server.target["tls"]["ca_bundle"])
+    made.create_bucket(Bucket=BUCKET)
+    for algorithm in ("CRC32", "SHA256"):
+        wish = {"ServerSideEncryption": "aws:kms", "ChecksumAlgorithm": algorithm, "ContentEncoding": "gzip"}
+        made.put_object(Bucket=BUCKET, Key="chunks", Body=io.BytesIO(BODY * 300), **wish)
+        got = made.get_object(Bucket=BUCKET, Key="chunks")
+        assert got["Body"].read() == BODY * 300
+        assert (got["ContentEncoding"], got["ServerSideEncryption"]) == ("gzip", "aws:kms")
+    made.close()
+    server.stop()
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    put = next(line for line in lines if line["operation"] == "PutObject")
+    assert (put["signed"], put["status"], put["access_key"]) == ("header: V4", 200, owner_of(server)["access_key"])
+    assert put["received"] > len(BODY) * 300
+
+
+def owner_of(server: Server) -> Any:
+    return server.target["identities"]["owner"]
