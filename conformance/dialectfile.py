@@ -52,11 +52,13 @@ def load_dialect(name: str, root: Path = ROOT) -> Dialect | None:
         elements=_by_name(value, "elements"),
         key_names=frozenset(value["keys"]["names"]),
         key_elements=frozenset(value["keys"]["elements"]),
-        key_sent=tuple((rule["from"], rule["to"]) for rule in value["keys"]["sent"]),
-        key_answered=tuple((rule["from"], rule["to"]) for rule in value["keys"]["answered"]),
+        key_sent=_rules(value, "keys", "sent"),
+        key_answered=_rules(value, "keys", "answered"),
         texts=tuple((item["obs"], item["wire"]) for item in value.get("texts", ())),
         codes={item["wire"]: item["obs"] for item in reversed(value.get("codes", ()))},
         policy={word: text for word, text in value["policy"].items() if word != "source"},
+        principal_sent=_rules(value, "principals", "sent"),
+        principal_answered=_rules(value, "principals", "answered"),
         signatures=tuple(
             (item.get("sub_resource", ""), item["kind"], item["version"]) for item in value.get("signatures", ())
         ),
@@ -103,12 +105,12 @@ def _contradictions(document: Document, name: str) -> Iterator[str]:
             near = difflib.get_close_matches(source, value["sources"], n=1)
             hint = f"did you mean {near[0]!r}?" if near else "list it under sources"
             yield f"{document.at(place)}: unknown source {source!r}; {hint}"
-    for rule in ("sent", "answered"):
-        for index, item in enumerate(value.get("keys", {}).get(rule, ())):
+    for what, way in ((what, way) for what in ("keys", "principals") for way in ("sent", "answered")):
+        for index, item in enumerate(value.get(what, {}).get(way, ())):
             try:
                 re.compile(item["from"])
             except re.error as error:
-                yield f"{document.at(('keys', rule, index, 'from'))}: not a regular expression: {error}"
+                yield f"{document.at((what, way, index, 'from'))}: not a regular expression: {error}"
 
 
 def _sources(value: object, place: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -122,6 +124,10 @@ def _sources(value: object, place: tuple[str | int, ...]) -> Iterator[tuple[tupl
 
 def _pairs(value: dict[str, Any], word: str) -> dict[str, str]:
     return {item["obs"].lower(): item["wire"] for item in reversed(value.get(word, ()))}
+
+
+def _rules(value: dict[str, Any], what: str, way: str) -> tuple[tuple[str, str], ...]:
+    return tuple((rule["from"], rule["to"]) for rule in value[what][way])
 
 
 def _by_name(value: dict[str, Any], word: str) -> dict[str, dict[str, str]]:

@@ -216,10 +216,40 @@ def _added(speaker: Speaker, version: str, name: str, value: str | None) -> tupl
 
 
 def form_fields(speaker: Speaker, fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Form fields as the wire has them."""
+    """Form fields as the wire has them; those that authorize, in a form that nobody signed, in the dialect's form."""
     dialect = speaker.dialect
+    stated = dict(fields)
+    if "signature" in stated and speaker.version("form", ()) == "v4":
+        return _forged_form(speaker, fields)
+    renamed = {"AccessKeyId": "AWSAccessKeyId"}
     return [
-        (translation.name_sent(dialect, name), translation.value_sent(dialect, name, value)) for name, value in fields
+        (renamed.get(name) or translation.name_sent(dialect, name), translation.value_sent(dialect, name, value))
+        for name, value in fields
+    ]
+
+
+def _forged_form(speaker: Speaker, fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """A form with a policy and a wrong signature of the case's own, as version 4 would have it."""
+    dialect, stated = speaker.dialect, dict(fields)
+    document = json.loads(base64.b64decode(stated["policy"]))
+    added = _of_version_4(speaker, stated.get("AccessKeyId", speaker.identity.access_key))
+    conditions = [translation.form_condition(dialect, one) for one in document["conditions"]]
+    conditions += [{name: value} for name, value in added]
+    policy = json.dumps({**document, "conditions": conditions}).encode()
+    kept = [
+        (translation.name_sent(dialect, name), translation.value_sent(dialect, name, value))
+        for name, value in fields
+        if name not in {"AccessKeyId", "policy", "signature"}
+    ]
+    forged = _forged(stated["signature"])
+    return [*kept, *added, ("policy", base64.b64encode(policy).decode()), ("x-amz-signature", forged)]
+
+
+def _of_version_4(speaker: Speaker, access_key: str) -> list[tuple[str, str]]:
+    return [
+        ("x-amz-algorithm", signing_s3.ALGORITHM),
+        ("x-amz-credential", f"{access_key}/{speaker.scope.text}"),
+        ("x-amz-date", speaker.scope.moment),
     ]
 
 
@@ -231,11 +261,7 @@ def signed_form(speaker: Speaker, conditions: list[object], expires_in: int) -> 
         policy = _policy(speaker, said, expires_in)
         signature = signing_s3.signature_v2(identity.secret_key, policy)
         return [("AWSAccessKeyId", identity.access_key), ("policy", policy), ("signature", signature)]
-    added = [
-        ("x-amz-algorithm", signing_s3.ALGORITHM),
-        ("x-amz-credential", f"{identity.access_key}/{scope.text}"),
-        ("x-amz-date", scope.moment),
-    ]
+    added = _of_version_4(speaker, identity.access_key)
     policy = _policy(speaker, [*said, *({name: value} for name, value in added)], expires_in)
     signature = signing_s3.signature_v4(identity.secret_key, scope, policy)
     return [*added, ("policy", policy), ("x-amz-signature", signature)]

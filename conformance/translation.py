@@ -182,7 +182,7 @@ def _statement_sent(dialect: Dialect, statement: dict[str, Any]) -> dict[str, An
         "NotResource": lambda text: text if text == "*" or text.startswith("arn:") else words["resource"] + text,
     }
     return {
-        name: _principal(value, {"ID": words["principal"]})
+        name: _principal(value, {"ID": words["principal"]}, dialect.principal_sent)
         if name in {"Principal", "NotPrincipal"}
         else _conditions(value, lambda key: _condition_sent(dialect, key), dialect, back=False)
         if name == "Condition"
@@ -203,7 +203,7 @@ def _statement_answered(dialect: Dialect, statement: dict[str, Any]) -> dict[str
         )
     }
     return {
-        name: _principal(value, {words["principal"]: "ID"})
+        name: _principal(value, {words["principal"]: "ID"}, dialect.principal_answered)
         if name in {"Principal", "NotPrincipal"}
         else _conditions(value, lambda key: _condition_answered(dialect, key), dialect, back=True)
         if name == "Condition"
@@ -220,8 +220,12 @@ def _each(value: object, change: Callable[[Any], Any] | None) -> object:
     return change(value) if isinstance(value, str) else value
 
 
-def _principal(value: object, words: Mapping[str, str]) -> object:
-    return {words.get(name, name): who for name, who in value.items()} if isinstance(value, dict) else value
+def _principal(value: object, words: Mapping[str, str], rules: tuple[tuple[str, str], ...]) -> object:
+    if not isinstance(value, dict):
+        return value
+    return {
+        words.get(kind, kind): _each(who, lambda text: _first_rule(rules, text)) for kind, who in value.items()
+    }
 
 
 def _condition_sent(dialect: Dialect, key: str) -> tuple[str, str]:
@@ -266,9 +270,23 @@ def form_condition(dialect: Dialect, condition: object) -> object:
     if isinstance(condition, list) and len(condition) == 3 and isinstance(condition[1], str):  # noqa: PLR2004 - as above
         operator, field, value = condition
         name = field.removeprefix("$")
-        exact = str(operator).lower() == "eq" and isinstance(value, str)
-        return [operator, f"${name_sent(dialect, name)}", value_sent(dialect, name, value) if exact else value]
+        whole = str(operator).lower() == "eq"
+        change = value_sent if whole else _beginning_sent
+        return [
+            operator,
+            f"${name_sent(dialect, name)}",
+            change(dialect, name, value) if isinstance(value, str) else value,
+        ]
     return condition
+
+
+def _beginning_sent(dialect: Dialect, name: str, beginning: str) -> str:
+    """The beginning of a value, where the value of the wire is that of OBS with something before it."""
+    if beginning:
+        for ours, wire in dialect.values.get(name.lower(), {}).items():
+            if ours.startswith(beginning) and wire.endswith(ours):
+                return wire[: len(wire) - len(ours)] + beginning
+    return beginning
 
 
 # ---- answers ------------------------------------------------------------------------------------------------------

@@ -225,7 +225,7 @@ class Dialect:
     ``key_sent`` and ``key_answered`` are (regular expression, replacement) for the way there and back, the first that fits.
     ``texts`` are (OBS, wire) pieces of documents, such as a namespace. ``codes`` map error codes of the wire to those of
     OBS that they count as. ``policy`` has ``action`` and ``resource`` (prefixes), ``version``, ``principal`` (the word
-    for ``ID``) and ``condition`` (the prefix of keys). ``signatures`` are (sub-resource or "", kind of signature, which).
+    for ``ID``) and ``condition`` (the prefix of keys); principals have rules like keys. ``signatures`` are (sub-resource or "", kind of signature, which).
     ``shapes`` take the place of those of the library. ``without`` are cases that it has no place for, and why;
     ``lacks`` are clauses, and why; ``alters`` says what others mean there, ``levels`` how much they bind.
     """
@@ -244,6 +244,8 @@ class Dialect:
     texts: tuple[tuple[str, str], ...]
     codes: Mapping[str, str]
     policy: Mapping[str, str]
+    principal_sent: tuple[tuple[str, str], ...]
+    principal_answered: tuple[tuple[str, str], ...]
     signatures: tuple[tuple[str, str, Signature], ...]
     region: str
     shapes: Mapping[str, str]
