@@ -56,6 +56,11 @@ def load_dialect(name: str, root: Path = ROOT) -> Dialect | None:
         key_answered=_rules(value, "keys", "answered"),
         texts=tuple((item["obs"], item["wire"]) for item in value.get("texts", ())),
         codes={item["wire"]: item["obs"] for item in reversed(value.get("codes", ()))},
+        refusals=tuple(
+            (item["wire"], item["message"], item["obs"], item["status"]) for item in value.get("refusals", ())
+        ),
+        sizes={item["obs"]: item["wire"] for item in reversed(value.get("sizes", ()))},
+        default_key=value.get("default_key", {}).get("name", ""),
         policy={word: text for word, text in value["policy"].items() if word != "source"},
         principal_sent=_rules(value, "principals", "sent"),
         principal_answered=_rules(value, "principals", "answered"),

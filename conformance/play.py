@@ -143,7 +143,10 @@ def _remember_body(spec: BodySpec | None, memory: _Memory, scene: Scene, case: C
     if spec.text is not None:
         memory.bodies[spec.name] = fill(spec.text, memory.values).encode()
     elif spec.name not in memory.bodies:
-        memory.bodies[spec.name] = body_bytes(f"{scene.token}/{case.id}/{spec.name}", spec.size or 0)
+        size = spec.size or 0
+        if scene.target.spoken is not None:
+            size = scene.target.spoken.sizes.get(size, size)
+        memory.bodies[spec.name] = body_bytes(f"{scene.token}/{case.id}/{spec.name}", size)
     return memory.bodies[spec.name]
 
 

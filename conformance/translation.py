@@ -298,11 +298,30 @@ def answer(dialect: Dialect, response: Response, *, content: bool) -> Response:
     :param content: a successful answer has the bytes of an object, which are nobody's words.
     """
     headers = tuple(header_answered(dialect, name, value) for name, value in response.headers)
-    made = replace(response, headers=_codes(dialect, headers))
+    made = replace(response, headers=_named(dialect, _codes(dialect, headers)))
     if (content and response.status < _ERROR) or not response.body or kept(response.body) != response.size:
         return made
-    body = document_answered(dialect, response.body)
-    return made if body == response.body else replace(made, body=body, whole=None)
+    text, status = _refusal(dialect, response.body.decode("latin-1"), response.status)
+    body = document_answered(dialect, text.encode("latin-1"))
+    return made if body == response.body else replace(made, status=status, body=body, whole=None)
+
+
+def _named(dialect: Dialect, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """The headers with the key that an answer about an SSE-KMS object need not name, where that is the default key."""
+    if not dialect.default_key:
+        return headers
+    found = {name.lower(): value for name, value in headers}
+    mode = f"{dialect.prefix[0]}server-side-encryption"
+    key = f"{mode}-kms-key-id"
+    return headers if found.get(mode) != "kms" or key in found else (*headers, (key, dialect.default_key))
+
+
+def _refusal(dialect: Dialect, text: str, status: int) -> tuple[str, int]:
+    """An error document and its status, by its message where the code alone does not tell."""
+    for wire, message, ours, ours_status in dialect.refusals:
+        if f"<Code>{wire}</Code>" in text and re.search(rf"<Message>\s*{message}", text):
+            return text.replace(f"<Code>{wire}</Code>", f"<Code>{ours}</Code>"), ours_status
+    return text, status
 
 
 def _codes(dialect: Dialect, headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

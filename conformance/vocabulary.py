@@ -224,7 +224,9 @@ class Dialect:
     parameter and form-field name, and by XML element. ``key_names`` and ``key_elements`` are where key ids stand;
     ``key_sent`` and ``key_answered`` are (regular expression, replacement) for the way there and back, the first that fits.
     ``texts`` are (OBS, wire) pieces of documents, such as a namespace. ``codes`` map error codes of the wire to those of
-    OBS that they count as. ``policy`` has ``action`` and ``resource`` (prefixes), ``version``, ``principal`` (the word
+    OBS that they count as; ``refusals`` are (code of the wire, regular expression for its message, code of OBS, its
+    status) where the code alone does not tell. ``sizes`` map bytes of a body where another limit holds. ``default_key``
+    is by what name a default key goes that answers need not name; empty where they must. ``policy`` has ``action`` and ``resource`` (prefixes), ``version``, ``principal`` (the word
     for ``ID``) and ``condition`` (the prefix of keys); principals have rules like keys. ``signatures`` are (sub-resource or "", kind of signature, which).
     ``shapes`` take the place of those of the library. ``without`` are cases that it has no place for, and why;
     ``lacks`` are clauses, and why; ``alters`` says what others mean there, ``levels`` how much they bind.
@@ -243,6 +245,9 @@ class Dialect:
     key_answered: tuple[tuple[str, str], ...]
     texts: tuple[tuple[str, str], ...]
     codes: Mapping[str, str]
+    refusals: tuple[tuple[str, str, str, int], ...]
+    sizes: Mapping[int, int]
+    default_key: str
     policy: Mapping[str, str]
     principal_sent: tuple[tuple[str, str], ...]
     principal_answered: tuple[tuple[str, str], ...]
