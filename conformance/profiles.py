@@ -37,25 +37,29 @@ def no_counterpart(case: Case, dialect: Dialect) -> str | None:
 
 
 def _case(case: Case, profile: Profile) -> Case:
-    cites = _left(case.cites, profile)
-    if cites == case.cites and not profile.levels.keys() & set(case.clauses()) and not profile.lacks.keys() & set(
-        case.clauses()
-    ):
+    if not (profile.lacks.keys() | profile.levels.keys()) & set(case.clauses()):
         return case
     steps = tuple(_step(step, profile) if step.stage == "step" else step for step in case.steps)
-    return replace(case, cites=cites, level=_capped(case.level, case.cites, profile), steps=steps)
+    return replace(case, cites=_left(case.cites, profile), level=_level(case, profile), steps=steps)
+
+
+def _level(case: Case, profile: Profile) -> Level:
+    return _capped(case.level, _left(case.cites, profile), profile) if _left(case.cites, profile) else "observe"
 
 
 def _step(step: Step, profile: Profile) -> Step:
-    return replace(step, expect=tuple(made for check in step.expect for made in _check(check, profile)))
+    return replace(step, expect=tuple(_check(check, profile) for check in step.expect))
 
 
-def _check(check: Check, profile: Profile) -> Iterable[Check]:
-    """A check with the clauses that are left; none when the dialect has none of those it cites."""
-    cites = _left(check.cites, profile)
-    if check.cites and not cites:
-        return ()
-    return (replace(check, cites=cites, level=_capped(check.level, check.cites, profile)),)
+def _check(check: Check, profile: Profile) -> Check:
+    """A check as strong as the clauses it cites; one that cites a clause the dialect lacks is looked at, not judged.
+
+    What is not judged says nothing of any clause, so it cites none.
+    """
+    level = "observe" if profile.lacks.keys() & set(check.cites) else _capped(check.level, check.cites, profile)
+    if check.word == "observe" or level == check.level:
+        return check
+    return replace(check, level=level, cites=() if level == "observe" else check.cites)
 
 
 def _left(cites: tuple[str, ...], profile: Profile) -> tuple[str, ...]:
@@ -63,9 +67,6 @@ def _left(cites: tuple[str, ...], profile: Profile) -> tuple[str, ...]:
 
 
 def _capped(level: Level, cites: tuple[str, ...], profile: Profile) -> Level:
-    """A level no stronger than the strongest clause that is left binds in the dialect."""
-    changed = [profile.levels[clause] for clause in cites if clause in profile.levels]
-    if not changed or any(clause not in profile.levels for clause in _left(cites, profile)):
-        return level
-    ceiling = max((CEILING[strength] for strength in changed), key=STRENGTH.__getitem__)
-    return min(level, ceiling, key=STRENGTH.__getitem__)
+    """A level no stronger than any of the clauses that bind less in the dialect."""
+    ceilings = [CEILING[profile.levels[clause]] for clause in cites if clause in profile.levels]
+    return min([level, *ceilings], key=STRENGTH.__getitem__)

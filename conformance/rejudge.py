@@ -211,9 +211,7 @@ def rewritten(evidence: Evidence, judged: Rejudged, library: Library) -> Iterato
 
 
 def _header(evidence: Evidence, judged: Rejudged, library: Library) -> Mapping[str, Any]:
-    changes: dict[str, Any] = described(
-        library, judged.profile, requirements_of(library, judged.profile)
-    )
+    changes: dict[str, Any] = described(library, judged.profile, requirements_of(library, judged.profile))
     changes["planned"] = [id_ for id_ in evidence.header["planned"] if id_ not in judged.dropped]
     return {**evidence.header, **changes}
 

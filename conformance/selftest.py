@@ -98,7 +98,7 @@ class Rig:
             region=data["region"],
             dialect=dialect,
             spoken=spoken,
-            **({} if spoken is None else {"profile": spoken.profile}),
+            profile=data["profile"] if spoken is None else spoken.profile,
         )
 
     def lay_bare(self, name: str) -> None:

@@ -99,9 +99,7 @@ def signature_v4(secret_key: str, scope: Scope, text: str) -> str:
 
 def authorization_v4(access_key: str, scope: Scope, headers: Pairs, signature: str) -> str:
     """The value of the Authorization header."""
-    return (
-        f"{ALGORITHM} Credential={access_key}/{scope.text}, SignedHeaders={names_of(headers)}, Signature={signature}"
-    )
+    return f"{ALGORITHM} Credential={access_key}/{scope.text}, SignedHeaders={names_of(headers)}, Signature={signature}"
 
 
 def signature_v2(secret_key: str, text: str) -> str:

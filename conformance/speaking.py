@@ -88,7 +88,9 @@ def request(speaker: Speaker, said: Said) -> tuple[Query, tuple[str, ...]]:
     if said.sign == "url":
         query = _signed_url(speaker, said, version, query, headers)
         renamed = _PARAMETERS[version]
-        removed = {renamed.get(name) or translation.parameter_sent(dialect, name, None)[0] for name in said.remove_after}
+        removed = {
+            renamed.get(name) or translation.parameter_sent(dialect, name, None)[0] for name in said.remove_after
+        }
         query = tuple(item for item in query if item[0] not in removed)
         query += tuple(_added(speaker, version, name, value) for name, value in said.add_after)
     lines = tuple(_authorized(speaker, said, version, query, headers, line) for line in lines)

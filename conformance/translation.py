@@ -114,7 +114,7 @@ def document_sent(dialect: Dialect, body: bytes) -> bytes:
     for ours, wire in dialect.texts:
         text = text.replace(ours, wire)
     for element, values in dialect.elements.items():
-        text = _in_element(text, element, lambda value, table=values: table.get(value, value))  # type: ignore[misc]
+        text = _in_element(text, element, _through(values))
     for element in dialect.key_elements:
         text = _in_element(text, element, lambda value: key_sent(dialect, value))
     return text.encode("latin-1")
@@ -130,7 +130,7 @@ def document_answered(dialect: Dialect, body: bytes) -> bytes:
         return body
     text = _in_element(text, "Code", lambda value: dialect.codes.get(value, value))
     for element, values in dialect.elements.items():
-        text = _in_element(text, element, lambda value, table=_inverse(values): table.get(value, value))  # type: ignore[misc]
+        text = _in_element(text, element, _through(_inverse(values)))
     for element in dialect.key_elements:
         text = _in_element(text, element, lambda value: key_answered(dialect, value))
     return text.encode("latin-1")
@@ -223,9 +223,7 @@ def _each(value: object, change: Callable[[Any], Any] | None) -> object:
 def _principal(value: object, words: Mapping[str, str], rules: tuple[tuple[str, str], ...]) -> object:
     if not isinstance(value, dict):
         return value
-    return {
-        words.get(kind, kind): _each(who, lambda text: _first_rule(rules, text)) for kind, who in value.items()
-    }
+    return {words.get(kind, kind): _each(who, lambda text: _first_rule(rules, text)) for kind, who in value.items()}
 
 
 def _condition_sent(dialect: Dialect, key: str) -> tuple[str, str]:
@@ -241,9 +239,7 @@ def _condition_answered(dialect: Dialect, key: str) -> tuple[str, str]:
     return (key, key) if ours is None or bare == key else (ours, ours)
 
 
-def _conditions(
-    value: object, change: Callable[[str], tuple[str, str]], dialect: Dialect, *, back: bool
-) -> object:
+def _conditions(value: object, change: Callable[[str], tuple[str, str]], dialect: Dialect, *, back: bool) -> object:
     if not isinstance(value, dict):
         return value
     made: dict[str, Any] = {}
@@ -256,8 +252,12 @@ def _conditions(
             name, ours = change(key)
             table = dialect.values.get(ours, {})
             values = _inverse(table) if back else table
-            made[operator][name] = _each(wanted, lambda text, table=values: table.get(text, text))
+            made[operator][name] = _each(wanted, _through(values))
     return made
+
+
+def _through(values: Mapping[str, str]) -> Callable[[str], str]:
+    return lambda value: values.get(value, value)
 
 
 def form_condition(dialect: Dialect, condition: object) -> object:

@@ -219,17 +219,21 @@ Signature = Literal["v2", "v4"]
 class Dialect:
     """Another set of words for the same feature, as ``cases/dialects/NAME.yaml`` states them.
 
-    Cases speak OBS. ``headers`` and ``parameters`` map an OBS name in lower case to the name on the wire, ``prefix`` is
-    (OBS, wire) for all other names of the vendor. ``values`` and ``elements`` map OBS values to the wire's by header,
-    parameter and form-field name, and by XML element. ``key_names`` and ``key_elements`` are where key ids stand;
-    ``key_sent`` and ``key_answered`` are (regular expression, replacement) for the way there and back, the first that fits.
-    ``texts`` are (OBS, wire) pieces of documents, such as a namespace. ``codes`` map error codes of the wire to those of
-    OBS that they count as; ``refusals`` are (code of the wire, regular expression for its message, code of OBS, its
-    status) where the code alone does not tell. ``sizes`` map bytes of a body where another limit holds. ``default_key``
-    is by what name a default key goes that answers need not name; empty where they must. ``policy`` has ``action`` and ``resource`` (prefixes), ``version``, ``principal`` (the word
-    for ``ID``) and ``condition`` (the prefix of keys); principals have rules like keys. ``signatures`` are (sub-resource or "", kind of signature, which).
-    ``shapes`` take the place of those of the library. ``without`` are cases that it has no place for, and why;
-    ``lacks`` are clauses, and why; ``alters`` says what others mean there, ``levels`` how much they bind.
+    Cases speak OBS. Names are in lower case, ``prefix`` and all pairs are (OBS, wire).
+
+    - ``headers`` and ``parameters``: names that differ in more than the prefix; form fields go by ``headers``.
+    - ``values`` and ``elements``: values by header, parameter or field name, and by XML element.
+    - ``key_names``, ``key_elements``: where key ids stand; ``key_sent``, ``key_answered``: (regular expression,
+      replacement) for the way there and back, the first that fits. Principals of policies have such rules too.
+    - ``texts``: pieces of documents, such as a namespace. ``codes``: error codes of the wire and those they count as.
+    - ``refusals``: (code of the wire, regular expression for its message, code and status of OBS), where the code
+      alone does not tell. ``sizes``: bytes of a body where another limit holds.
+    - ``default_key``: by what name a default key goes that answers need not name; empty where they must.
+    - ``policy``: ``action`` and ``resource`` (prefixes), ``version``, ``principal`` (the word for ``ID``) and
+      ``condition`` (the prefix of keys).
+    - ``signatures``: (sub-resource or "", kind of signature, version), the first that fits.
+    - ``shapes`` take the place of those of the library. ``without``: cases that have no counterpart, and why.
+    - ``lacks``: clauses, and why; ``alters``: what others mean there; ``levels``: how much they bind.
     """
 
     name: str
