@@ -21,6 +21,7 @@ from conformance import keyservice, verdict
 from conformance.forging import Turns
 from conformance.judge import parse_xml
 from conformance.play import Scene, assemble, play
+from conformance.profiles import cases_of, no_counterpart, requirements_of
 from conformance.vocabulary import SWITCHED, CaseResult, Exchange, Played, RequestTemplate
 
 if TYPE_CHECKING:
@@ -75,10 +76,10 @@ def make_plan(library: Library, profile: str, select: Sequence[str] = ()) -> Pla
     wanted = frozenset(chosen.clauses)
     cases = tuple(
         case
-        for case in library.cases
+        for case in cases_of(library, chosen)
         if wanted.intersection(case.clauses()) and (not select or any(_matches(case, text) for text in select))
     )
-    return Plan(chosen, tuple(library.requirements[clause] for clause in chosen.clauses), cases)
+    return Plan(chosen, requirements_of(library, chosen), cases)
 
 
 def _matches(case: Case, text: str) -> bool:
@@ -92,6 +93,9 @@ def _matches(case: Case, text: str) -> bool:
 
 def lacking(case: Case, target: Target) -> tuple[str, bool] | None:
     """Why a case cannot apply to a target, and whether the target file declares that gap; None when it applies."""
+    gap = None if target.spoken is None else no_counterpart(case, target.spoken)
+    if gap is not None:
+        return gap, True
     for need in case.needs:
         if need in target.without:
             return f"the target goes without {need}: {target.without[need]}", True

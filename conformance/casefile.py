@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conformance import cache
+from conformance.dialectfile import load_dialect
 from conformance.placeholders import names_in
 from conformance.vocabulary import (
     CEILING,
@@ -166,6 +167,7 @@ def _kind_of(relative: Path) -> str | None:
         "requirements": "requirements",
         "profiles": "profiles",
         "signing": None,
+        "dialects": None,
         "passive.yaml": None,
         "properties.yaml": None,
     }
@@ -226,11 +228,40 @@ def _profiles(
         value = document.value
         problems += [
             f"{document.at(('clauses', index))}: unknown clause {clause}{_nearest(clause, requirements)}"
-            for index, clause in enumerate(value["clauses"])
+            for index, clause in enumerate(value.get("clauses", ()))
             if clause not in requirements
         ]
-        found[value["name"]] = Profile(value["name"], value["title"], tuple(value["clauses"]))
+        found[value["name"]] = Profile(value["name"], value["title"], tuple(value.get("clauses", ())))
+    for document in documents:
+        if "base" in document.value:
+            found[document.value["name"]] = _derived(document, found, requirements, problems)
     return found
+
+
+def _derived(
+    document: Document,
+    profiles: Mapping[str, Profile],
+    requirements: Mapping[str, Requirement],
+    problems: list[str],
+) -> Profile:
+    """A profile that takes its clauses from another, without those that its dialect lacks."""
+    value = document.value
+    name, title, base, dialect = value["name"], value["title"], value["base"], None
+    try:
+        dialect = load_dialect(value["dialect"])
+    except CaseError as error:
+        problems.append(f"{document.at(('dialect',))}: {error}")
+    if base not in profiles:
+        problems.append(f"{document.at(('base',))}: no profile named {base!r}{_nearest(base, profiles)}")
+    if dialect is None or base not in profiles:
+        return Profile(name, title, ())
+    unknown = [clause for clause in (*dialect.lacks, *dialect.alters) if clause not in requirements]
+    problems += [
+        f"cases/dialects/{dialect.name}.yaml: unknown clause {clause}{_nearest(clause, requirements)}"
+        for clause in unknown
+    ]
+    clauses = tuple(clause for clause in profiles[base].clauses if clause not in dialect.lacks)
+    return Profile(name, title, clauses, dialect.lacks, dialect.levels)
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from conformance.dialectfile import load_dialect
 from conformance.recording import Recorder
 from conformance.results import Redactor
 from conformance.vocabulary import (
@@ -176,6 +177,7 @@ def _target(header: Mapping[str, Any]) -> Target:
         transport=data["transport"],
         without=data["without"],
         kms=KeyService(**data["kms"]) if "kms" in data else None,
+        spoken=load_dialect(data["dialect"]),
     )
 
 

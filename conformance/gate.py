@@ -5,11 +5,12 @@ Brings the doctor, baseline files and the clock together for the command line. P
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from conformance import baseline, baseline_file
+from conformance.discovery import CAPABILITY, DANGER, DECLARED, Discovery, absent
 from conformance.doctor import Doctor, diagnosis
 from conformance.vocabulary import CaseError
 
@@ -31,8 +32,11 @@ VALID_DAYS = 90
 
 
 def examine(target: Target, world: World, journal: Journal, transport: Transport) -> tuple[Check, ...]:
-    """The pre-flight of a run."""
-    return tuple(Doctor(target, world, journal, transport).examine())
+    """The pre-flight of a run; in another dialect than OBS's also what the endpoint has no part of."""
+    checks = tuple(Doctor(target, world, journal, transport).examine())
+    if target.spoken is None or diagnosis(checks) is not None:
+        return checks
+    return (*checks, *Discovery(target, world, journal, transport).find())
 
 
 def log_of(checks: tuple[Check, ...]) -> list[dict[str, str]]:
@@ -46,6 +50,16 @@ def refusal(checks: tuple[Check, ...]) -> str:
     """Why nothing can be measured, as one sentence with its remedy; empty when nothing stands in the way."""
     stop = diagnosis(checks)
     return "" if stop is None else f"{stop.name}: {stop.says}. Remedy: {stop.remedy}."
+
+
+def discovered(checks: tuple[Check, ...]) -> tuple[Check, ...]:
+    """What probes have found, which a reader must know before the cases: absent, declared otherwise, dangerous."""
+    return tuple(check for check in checks if check.name.startswith((CAPABILITY, DECLARED, DANGER)))
+
+
+def narrowed(target: Target, checks: tuple[Check, ...]) -> Target:
+    """The target without what probes have found absent; what its file says of a feature goes before."""
+    return replace(target, without={**absent(checks), **target.without})
 
 
 def show(check: Check, say: Callable[[str], None]) -> None:

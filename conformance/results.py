@@ -45,9 +45,9 @@ _HONEST = {"date": "{date}", "x-obs-date": "{date}", "authorization": "{authoriz
 
 _VALUE = r"((?:[A-Za-z0-9+/=]|%[0-9A-Fa-f]{2})+)"
 _SIGNATURES = (
-    re.compile(r"(OBS [A-Za-z0-9]{1,128}:)" + _VALUE),
+    re.compile(r"((?:OBS|AWS) [A-Za-z0-9]{1,128}:)" + _VALUE),
     re.compile(r"(Signature=)" + _VALUE),
-    re.compile(r'(name=\\?"signature\\?"(?:\\r\\n|\r\n){2})' + _VALUE),
+    re.compile(r'(name=\\?"(?:x-amz-)?signature\\?"(?:\\r\\n|\r\n){2})' + _VALUE),
 )
 """In a header, in a URL, in a form. Each begins with a literal, which the search can jump to."""
 _TOKEN = re.compile(

@@ -232,8 +232,8 @@ def _play(  # noqa: PLR0913 - a run has this many parts
     from conformance.progress import Progress
     from conformance.results import Redactor, ResultsFile, footer_line
 
-    plan, target, world = campaign.plan, campaign.target, campaign.world
-    path, redactor = out / "results.jsonl", Redactor(target.secrets())
+    plan, world = campaign.plan, campaign.world
+    path, redactor = out / "results.jsonl", Redactor(campaign.target.secrets())
     if resumed is not None:
         resumed.begin(path)
     results_file = ResultsFile(path, redactor, append=resumed is not None)
@@ -243,6 +243,9 @@ def _play(  # noqa: PLR0913 - a run has this many parts
     except KeyboardInterrupt:
         checks, interrupted = (), True
     refusal = gate.refusal(checks)
+    target = campaign.target = gate.narrowed(campaign.target, checks)
+    for check in gate.discovered(checks):
+        gate.show(check, _redacted(redactor.text, _say))
     if resumed is None:
         results_file.header(
             library=library,

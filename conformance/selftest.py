@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conformance.campaign import Campaign, Plan, make_plan
+from conformance.dialectfile import OWN, load_dialect
 from conformance.journal import Journal
 from conformance.vocabulary import Exchange, Identity, KeyService, Response, Target
 from conformance.world import World
@@ -85,13 +86,16 @@ class Rig:
     ``bugs`` is what they threw that was no refusal: a wrong server is wrong, it does not crash.
     """
 
-    def __init__(self, dice: Callable[[int], bytes] = os.urandom, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, dice: Callable[[int], bytes] = os.urandom, now: Callable[[], float] = time.time, dialect: str = OWN
+    ) -> None:
         self._now, self._dice = now, dice
         self._state = State.in_memory(dice)
         self.bugs: list[BaseException] = []
         honest = self.serve(HONEST)
         made = provision(honest.world)
         data = tomllib.loads(target_file(honest.world, made, "http://127.0.0.1:1", kms_endpoint="http://127.0.0.1:2"))
+        spoken = load_dialect(dialect)
         self.target = Target(
             name="in process",
             endpoint=data["endpoint"],
@@ -99,6 +103,9 @@ class Rig:
             keys=data["keys"],
             region=data["region"],
             kms=KeyService(**data["kms"]),
+            dialect=dialect,
+            spoken=spoken,
+            profile=data["profile"] if spoken is None else spoken.profile,
         )
 
     def lay_bare(self, name: str) -> None:
@@ -124,13 +131,18 @@ class Rig:
 
 
 def play_in_process(
-    library: Library, seams: Seams, *, select: Sequence[str] = (), order: Callable[[Plan], Plan] | None = None
+    library: Library,
+    seams: Seams,
+    *,
+    select: Sequence[str] = (),
+    order: Callable[[Plan], Plan] | None = None,
+    dialect: str = OWN,
 ) -> tuple[Campaign, tuple[CaseResult, ...], CleanUp]:
     """Play the library against a server of these seams; buckets are made and removed by an honest server.
 
     The campaign, its results in plan order, and what clean-up left.
     """
-    rig = Rig()
+    rig = Rig(dialect=dialect)
     plan = make_plan(library, rig.target.profile, select)
     with tempfile.TemporaryDirectory(prefix="obs-conformance-") as folder:
         journal = Journal(Path(folder) / "journal.jsonl", rig.target.endpoint)

@@ -13,6 +13,7 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from conformance import dialectfile
 from conformance.vocabulary import SWITCHED, Identity, KeyService, Target, TargetError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _TABLES: Mapping[str, tuple[str, ...] | None] = {
 }
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "addressing": ("path", "virtual-host"),
-    "dialect": ("obs",),
+    "dialect": dialectfile.names(),
     "transport": ("wire", "requests"),
 }
 _WORDS = ("name", "endpoint", "region", "profile", *_CHOICES, *_TABLES)
@@ -68,6 +69,7 @@ def load_target(path: Path, environment: Mapping[str, str] = os.environ) -> Targ
     if "owner" not in identities:
         identities["owner"] = _from_environment(f"{path}: no [identities.owner]", environment)
     limits, tls = data.get("limits", {}), data.get("tls", {})
+    spoken = dialectfile.load_dialect(data.get("dialect", dialectfile.OWN))
     return Target(
         name=str(data.get("name", path.stem)),
         endpoint=check_endpoint(str(data.get("endpoint", "")), f"{path}: endpoint"),
@@ -76,7 +78,7 @@ def load_target(path: Path, environment: Mapping[str, str] = os.environ) -> Targ
         region=data.get("region"),
         addressing=data.get("addressing", "path"),
         dialect=data.get("dialect", "obs"),
-        profile=str(data.get("profile", "sse-kms-2024-01")),
+        profile=str(data.get("profile", "sse-kms-2024-01" if spoken is None else spoken.profile)),
         transport=data.get("transport", "wire"),
         without={name: str(reason) for name, reason in data.get("without", {}).items()},
         ca_bundle=tls.get("ca_bundle"),
@@ -86,6 +88,7 @@ def load_target(path: Path, environment: Mapping[str, str] = os.environ) -> Targ
         jobs=int(_positive(path, limits, "jobs", 8)),
         own_buckets=int(_positive(path, limits, "own_buckets", 4)),
         kms=_key_service(path, data["kms"]) if "kms" in data else None,
+        spoken=spoken,
     )
 
 
