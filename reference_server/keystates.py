@@ -130,7 +130,7 @@ KEY_STATES = (
     Defect(
         "refused-key-remembered",
         "A key that an upload was refused for is refused to uploads for ever, whether it is enabled again or not.",
-        ("KMS-S11", "KMS-S12"),
+        ("KMS-S11",),
         SLIP,
         sequence(Act((PUT,), before=_remember_refused_key, shows=_uploads_under_a_key_that_does_not_serve)),
     ),
