@@ -200,7 +200,7 @@ def _held(check: Mapping[str, Any]) -> str:
 def rewritten(evidence: Evidence, judged: Rejudged, library: Library) -> Iterator[bytes]:
     """The results file as it would be with these verdicts; the same bytes where nothing changed."""
     yield _line(_header(evidence, judged, library))
-    rows, cases = {row.id: row for row in judged.rows}, {case.id: case for case in library.cases}
+    rows, cases = {row.id: row for row in judged.rows}, {case.id: case for case in cases_of(library, judged.profile)}
     stale = {"source"} if library.digest != evidence.header["library"]["digest"] else set()
     for case in evidence.cases:
         if case.id in rows:
