@@ -25,7 +25,7 @@ from conformance import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_MAKERS = ("cache.py", "casefile.py", "placeholders.py", "strictyaml.py", "vocabulary.py")
+_MAKERS = ("cache.py", "casefile.py", "dialectfile.py", "placeholders.py", "strictyaml.py", "vocabulary.py")
 """The modules that decide what a library becomes; another version of them makes another key."""
 
 
