@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import socket
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -20,23 +19,11 @@ if TYPE_CHECKING:
 
     from reference_server.tests.conftest import Server
 
+pytestmark = pytest.mark.usefixtures("_names_below_localhost")
+
 BODY = b"the body of an object, more or less " * 200
 BUCKET = "boto-bucket"
 CUSTOMER_KEY = b"01234567890123456789012345678901"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_names() -> Iterator[None]:
-    """Names below localhost are this machine, whatever the resolver here thinks of them (RFC 6761, 6.3)."""
-    honest = socket.getaddrinfo
-
-    def lookup(host: Any, *rest: Any, **options: Any) -> Any:
-        below = isinstance(host, str) and host.endswith("localhost")
-        return honest("127.0.0.1" if below else host, *rest, **options)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "getaddrinfo", lookup)
-        yield
 
 
 def connect(
@@ -61,7 +48,7 @@ def connect(
 
 
 @pytest.fixture(scope="module", params=["path-s3v4", "virtual-s3v4", "path-s3"])
-def client(request: pytest.FixtureRequest, server: Server, _own_names: None) -> Iterator[Any]:
+def client(request: pytest.FixtureRequest, server: Server, _names_below_localhost: None) -> Iterator[Any]:
     style, _, version = request.param.partition("-")
     made = connect(server, style, version)
     made.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "region"})
@@ -70,7 +57,7 @@ def client(request: pytest.FixtureRequest, server: Server, _own_names: None) -> 
 
 
 @pytest.fixture(scope="module")
-def v4(server: Server, _own_names: None) -> Iterator[Any]:
+def v4(server: Server, _names_below_localhost: None) -> Iterator[Any]:
     made = connect(server)
     made.create_bucket(Bucket=BUCKET)
     yield made

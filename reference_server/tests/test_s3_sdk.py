@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,27 +24,15 @@ if TYPE_CHECKING:
 
     from reference_server.tests.conftest import Server
 
+pytestmark = pytest.mark.usefixtures("_names_below_localhost")
+
 BODY = "the body of an object, more or less " * 200
 BUCKET = "sdk-s3-bucket"
 KEY_NAME = "a b+c/键~*'()"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _own_names() -> Iterator[None]:
-    """Names below localhost are this machine, whatever the resolver here thinks of them (RFC 6761, 6.3)."""
-    honest = socket.getaddrinfo
-
-    def lookup(host: Any, *rest: Any, **options: Any) -> Any:
-        below = isinstance(host, str) and host.endswith("localhost")
-        return honest("127.0.0.1" if below else host, *rest, **options)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "getaddrinfo", lookup)
-        yield
-
-
 @pytest.fixture(scope="module", params=["v2 path", "v2 virtual", "v4 path", "v4 virtual"])
-def client(request: pytest.FixtureRequest, server: Server, _own_names: None) -> Iterator[Any]:
+def client(request: pytest.FixtureRequest, server: Server, _names_below_localhost: None) -> Iterator[Any]:
     owner = server.target["identities"]["owner"]
     signature, style = request.param.split()
     host = {"path": server.host, "virtual": "localhost"}[style]
