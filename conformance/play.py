@@ -12,7 +12,6 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -385,8 +384,7 @@ def _signed_form(
         speaker = _speaker(scene.target.spoken, template, scene)
         fields[:] = speaking.form_fields(speaker, fields)
         return speaking.signed_form(speaker, conditions, template.expires_in)
-    expiry = datetime.fromtimestamp(int(scene.now()) + template.expires_in, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    policy = base64.b64encode(json.dumps({"expiration": expiry, "conditions": conditions}).encode()).decode()
+    policy = signing.form_policy(conditions, scene.now() + template.expires_in)
     signature = signing.signature(identity.secret_key, policy)
     return [("AccessKeyId", identity.access_key), ("policy", policy), ("signature", signature)]
 

@@ -11,11 +11,11 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from conformance import signing_s3, translation
+from conformance import signing, signing_s3, translation
 
 if TYPE_CHECKING:
     from conformance.signing_s3 import Pairs, Query
@@ -259,17 +259,12 @@ def signed_form(speaker: Speaker, conditions: list[object], expires_in: int) -> 
     """The fields that authorize a form: access key, policy over ``conditions`` in the words of OBS, signature."""
     said = [translation.form_condition(speaker.dialect, condition) for condition in conditions]
     identity, scope = speaker.identity, speaker.scope
+    ends = speaker.now + expires_in
     if speaker.version("form", ()) == "v2":
-        policy = _policy(speaker, said, expires_in)
+        policy = signing.form_policy(said, ends)
         signature = signing_s3.signature_v2(identity.secret_key, policy)
         return [("AWSAccessKeyId", identity.access_key), ("policy", policy), ("signature", signature)]
     added = _of_version_4(speaker, identity.access_key)
-    policy = _policy(speaker, [*said, *({name: value} for name, value in added)], expires_in)
+    policy = signing.form_policy([*said, *({name: value} for name, value in added)], ends)
     signature = signing_s3.signature_v4(identity.secret_key, scope, policy)
     return [*added, ("policy", policy), ("x-amz-signature", signature)]
-
-
-def _policy(speaker: Speaker, conditions: list[object], expires_in: int) -> str:
-    ends = datetime.fromtimestamp(int(speaker.now), UTC) + timedelta(seconds=expires_in)
-    document = {"expiration": ends.strftime("%Y-%m-%dT%H:%M:%SZ"), "conditions": conditions}
-    return base64.b64encode(json.dumps(document).encode()).decode()
