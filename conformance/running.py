@@ -408,7 +408,7 @@ def _merge(options: argparse.Namespace) -> int:
     merged = parts.merge([path / "results.jsonl" if path.is_dir() else path for path in options.results])
     out = out_folder(options.out)
 
-    def settle(run: parts.Merged) -> gate.Settled | None:
+    def settle(run: parts.Merged, tally: verdict.Tally) -> gate.Settled | None:
         if known is None:
             return None
         ids = {case.id for case in load_library().cases}
@@ -416,7 +416,7 @@ def _merge(options: argparse.Namespace) -> int:
         settled = known.settle(
             requirements,
             run.results,
-            verdict.tally_of(run.results),
+            tally,
             ids,
             declared=run.declared,
             strict=options.strict,
