@@ -287,7 +287,10 @@ class Campaign:
             self._journal.removed("bucket", bucket)
 
     def _removed(self, entry: tuple[Kind, str, str]) -> tuple[tuple[Kind, str, str], bool]:
-        """Remove an upload or an object; whether it is gone, which is not tried any more when nothing is answered."""
+        """Put a key back, or remove an upload or an object; whether that is done.
+
+        Nothing is tried any more once nothing is answered.
+        """
         kind, bucket, name = entry
         if self._unanswered >= _GIVES_UP:
             return entry, False
