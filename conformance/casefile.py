@@ -278,6 +278,7 @@ def _cases(
     ids: dict[str, str] = {}
     built: list[Case] = []
     read_before: dict[object, _Read] = {}
+    given = GIVEN_PLACEHOLDERS | {f"shape.{name}" for name in shapes}
     for document in documents:
         lines = _lines_of_cases(document)
         for index, data in enumerate(document.value["cases"]):
@@ -288,7 +289,7 @@ def _cases(
                     f"{document.at((*place, 'id'))}: case id {data['id']} is used already at {ids[data['id']]}"
                 )
             ids[data["id"]] = f"{document.file}:{line}"
-            reader = _CaseReader(document, place, data, requirements, shapes, read_before)
+            reader = _CaseReader(document, place, data, requirements, given, read_before)
             built += reader.cases(line)
             problems += reader.problems
     return tuple(built)
@@ -369,14 +370,14 @@ class _CaseReader:
         place: Place,
         data: dict[str, Any],
         requirements: Mapping[str, Requirement],
-        shapes: Mapping[str, str],
+        given: frozenset[str],
         read_before: dict[object, _Read],
     ) -> None:
         self.document, self.place, self.data = document, place, data
         self.requirements, self.read_before = requirements, read_before
         self.problems: list[str] = []
         self.rows: list[dict[str, str]] = data.get("each", [{}])
-        self.known = set(GIVEN_PLACEHOLDERS) | {f"shape.{name}" for name in shapes}
+        self.known = set(given)
         for kind, _, name in (need.partition(".") for need in data.get("needs", ())):
             self.known |= {"keys": {f"keys.{name}", f"keys.{name}.upper"}, "identities": {f"principal.{name}"}}.get(
                 kind, set()

@@ -12,7 +12,7 @@ import json
 import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -62,8 +62,14 @@ class Word:
 
 def select(selector: str, view: View) -> tuple[str, ...]:
     """The values a selector picks out of an answer; empty when the part is not there."""
+    read, of = _reader(selector)
+    return read(of, view)
+
+
+@lru_cache(maxsize=1024)
+def _reader(selector: str) -> tuple[Callable[[str, View], tuple[str, ...]], str]:
     kind, _, rest = selector.partition(" ")
-    return _SELECTORS[kind](rest, view)
+    return _SELECTORS[kind], rest.lower() if kind == "header" else rest
 
 
 def _xml_values(path: str, view: View) -> tuple[str, ...]:
@@ -106,7 +112,7 @@ _SELECTORS: Mapping[str, Callable[[str, View], tuple[str, ...]]] = {
     "code": lambda _, view: _xml_values("Error/Code", view) or view.response.values("x-obs-error-code"),
     "interim": lambda _, view: tuple(str(status) for status in view.response.interim),
     "body": lambda _, view: (str(view.response.size),),
-    "header": lambda name, view: view.headers.get(name.lower(), ()),
+    "header": lambda name, view: view.headers.get(name, ()),
     "xml": _xml_values,
 }
 

@@ -42,6 +42,7 @@ BOUNDARY = "obs-conformance-7b1d0f2e9c64"
 """Between the parts of a form; no generated body contains it but by a chance of one in 2 to the 200."""
 
 _DONE = 200
+_SIGNED_LATER = "{authorization}"
 SKEW_S = 16 * 60
 """One minute beyond the 15 that a request's date may be off (obs_04_0010)."""
 
@@ -271,14 +272,18 @@ def _signed(  # noqa: PLR0913, PLR0917 - what a signature is made of
     known: _Known,
 ) -> tuple[tuple[tuple[str, str | None], ...], tuple[str, ...]]:
     """Query and filled header lines, signed in OBS's own way."""
-    unsigned = tuple(_header(fill(line, known)) for line in lines)
+    filled = tuple(fill(line, known) for line in lines)
+    unsigned = tuple(map(_header, filled))
     if template.sign == "url":
         query = _signed_query(template, scene, place, query, unsigned)
     elif template.sign == "header":
         known["authorization"] = _authorization(template, scene, place, query, unsigned)
+        filled = tuple(
+            fill(line, known) if _SIGNED_LATER in line else full for line, full in zip(lines, filled, strict=True)
+        )
     query = tuple(item for item in query if item[0] not in template.remove_after)
     query += tuple(_parameter(fill(text, known)) for text in template.add_after)
-    return query, tuple(fill(line, known) for line in lines)
+    return query, filled
 
 
 def _speaker(dialect: Dialect, template: RequestTemplate, scene: Scene) -> speaking.Speaker:

@@ -12,6 +12,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, cast
 
+import orjson
 import yaml
 import yaml_rs
 
@@ -95,7 +96,6 @@ def _clear(text: str) -> bool:
     return True
 
 
-_STRING = frozenset({str})
 _CLEAR: set[str] = set()
 _LINES = 1 << 16
 """Lines that are remembered as clear."""
@@ -103,18 +103,17 @@ _LINES = 1 << 16
 
 def _sound(value: object) -> bool:
     """Whether every place has a value and every key is a string; ``parse`` says which does not."""
-    places = [value]
-    while places:
-        here = places.pop()
-        if type(here) is dict:
-            if not _STRING.issuperset(map(type, here)):
-                return False
-            places.extend(here.values())
-        elif type(here) is list:
-            places.extend(here)
-        elif here is None:
-            return False
-    return True
+    try:
+        text = orjson.dumps(value)
+    except TypeError:  # a key that JSON has not
+        return False
+    return b"null" not in text or _has_no_null(value)
+
+
+def _has_no_null(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(map(_has_no_null, value.values()))
+    return all(map(_has_no_null, value)) if isinstance(value, list) else value is not None
 
 
 def parse(text: str, file: str) -> Document:

@@ -32,6 +32,7 @@ EVIDENCE = 1 << 16
 """Bytes that are kept of what never became an answer."""
 _CONTINUE = 100
 _BODILESS = frozenset({204, 304})
+_DELIMITING = frozenset({"content-length", "transfer-encoding"})
 _NAMED = frozenset({"x-obs-request-id", "x-amz-request-id"})
 """Headers whose value no two answers share."""
 
@@ -44,6 +45,8 @@ class _Answer:
     status: int = 0
     reason: bytes = b""
     headers: list[tuple[str, str]] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    """Of headers, in lower case."""
     body: list[bytes] = field(default_factory=list)
     interim: list[int] = field(default_factory=list)
     size: int = 0
@@ -61,7 +64,9 @@ class _Answer:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.complete:
-            self.headers.append((name.decode("latin-1"), value.decode("latin-1").strip(" \t")))
+            text = name.decode("latin-1")
+            self.headers.append((text, value.decode("latin-1").strip(" \t")))
+            self.names.add(text.lower())
 
     def on_headers_complete(self) -> None:
         if self.complete:
@@ -85,12 +90,13 @@ class _Answer:
             self.interim.append(self.status)
             self.status, self.reason, self.headed = 0, b"", False
             self.headers.clear()
+            self.names.clear()
         else:
             self.complete = True
 
     def delimited(self) -> bool:
         """Whether the answer says where it ends; otherwise the end of the connection does (RFC 9112 section 6.3)."""
-        return any(name.lower() in {"content-length", "transfer-encoding"} for name, _ in self.headers)
+        return not self.names.isdisjoint(_DELIMITING)
 
     def response(self) -> Response:
         return Response(
@@ -199,12 +205,12 @@ class WireTransport:
         """
         if answer.surplus:
             return f"the answer goes on after its end ({len(raw)} bytes read): its length is wrong, or it came twice"
-        last, self._local.last = getattr(self._local, "last", None), answer.headers
-        if last is not None:
-            before, now = _request_ids(last), _request_ids(answer.headers)
-            if before and now and before != now:
+        now = _request_ids(answer)
+        last, self._local.last = getattr(self._local, "last", None), (now, answer.headers)
+        if last is not None and now:
+            if last[0] and last[0] != now:
                 self._names_differ = True
-            elif self._names_differ and now and last == answer.headers:
+            elif self._names_differ and last[1] == answer.headers:
                 return "the answer is a copy of the one before, request id included: it answers another request"
         return ANSWERED
 
@@ -251,19 +257,20 @@ def _ended(answer: _Answer, raw: bytearray) -> str:
     return f"the connection was closed after {len(raw)} bytes, before the answer was complete"
 
 
-def _request_ids(headers: list[tuple[str, str]]) -> list[str]:
-    return [value for name, value in headers if name.lower() in _NAMED]
+def _request_ids(answer: _Answer) -> list[str]:
+    if answer.names.isdisjoint(_NAMED):
+        return []
+    return [value for name, value in answer.headers if name.lower() in _NAMED]
 
 
 def _keeps(answer: _Answer) -> bool:
-    tokens = {
-        token.strip().lower()
-        for name, value in answer.headers
-        if name.lower() == "connection"
-        for token in value.split(",")
-    }
     framed = answer.delimited() or answer.to_head or answer.status in _BODILESS
-    return "close" not in tokens and framed
+    return framed and not ("connection" in answer.names and "close" in _connection_tokens(answer))
+
+
+def _connection_tokens(answer: _Answer) -> set[str]:
+    lines = (value for name, value in answer.headers if name.lower() == "connection")
+    return {token.strip().lower() for value in lines for token in value.split(",")}
 
 
 def split_raw(raw: bytes, interim: int) -> tuple[bytes, bytes]:
