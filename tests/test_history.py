@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import postgresql
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -31,12 +32,23 @@ def run_file(folder, day, rung="fail", *, verdict="broken", name="Example", vers
     return samples.write(folder / f"{name}-{day}.jsonl", records)
 
 
-@pytest.fixture
-def ask(tmp_path):
-    """Asks the history in a store of its own."""
+@pytest.fixture(scope="module")
+def database():
+    """Makes an empty database of PostgreSQL."""
+    with postgresql.running() as make:
+        yield make
+
+
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def ask(request, tmp_path):
+    """Asks the history in a store of its own, in either kind."""
+    url = str(tmp_path / "h.db")
+    if request.param == "PostgreSQL":
+        url = request.getfixturevalue("database")()
+        open_store(url, str(tmp_path / "evidence")).close()
 
     def ask(*arguments):
-        done = obs("history", *arguments, "--store", tmp_path / "h.db", "--json")
+        done = obs("history", *arguments, "--store", url, "--json")
         assert (done.returncode, done.stderr) == (0, "")
         return (
             json.loads(done.stdout)
@@ -135,6 +147,28 @@ def test_evidence_comes_back_whole_and_long_texts_are_stored_once(tmp_path, wher
     _, kept = contents(store)
     assert sum("/texts/" in path for path in kept) == 1
     assert sum("/runs/" in path for path in kept) == 2
+    store.close()
+
+
+def test_what_the_migrations_make_in_postgresql_is_what_the_tables_say(database, tmp_path):
+    store = open_store(database(), str(tmp_path / "evidence"))
+    with store.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    store.close()
+
+
+def test_two_who_add_at_once_to_postgresql_both_add(database, tmp_path):
+    url = database()
+    open_store(url, str(tmp_path / "evidence")).close()
+    files = [run_file(tmp_path, day) for day in (1, 2)]
+    adding = [
+        subprocess.Popen([sys.executable, "-m", "conformance", "history", "add", path, "--store", url])
+        for path in files
+    ]
+    assert [process.wait(60) for process in adding] == [0, 0]
+    store = open_store(url)
+    with store.reading() as connection:
+        assert len(queries.runs(connection)) == 2
     store.close()
 
 
