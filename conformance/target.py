@@ -48,6 +48,15 @@ def load_target(path: Path, environment: Mapping[str, str] = os.environ) -> Targ
         raise TargetError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TargetError(f"{path}: not TOML: {error}") from error
+    return target_of(path, data, environment)
+
+
+def target_of(path: Path, data: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Target:
+    """A target from what was read of a file.
+
+    :param path: where the data stand, for messages and for the default of the name.
+    :raises TargetError: as ``load_target``.
+    """
     _check_words(path, "", data, _WORDS)
     for table, words in _TABLES.items():
         if not isinstance(data.get(table, {}), dict):
