@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -35,12 +34,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 LATENCY_S = 0.05
-
-
-def cpu_s() -> float:
-    """Of this process and of all children that have ended, in seconds."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 @contextlib.contextmanager
@@ -93,42 +86,39 @@ def latency(number: int, workers: int, at_once: int) -> None:
             standings = play(path, Path(name) / "out", engine)
             seconds.append(time.perf_counter() - begun)
             codes = Counter(standing.code for standing in standings)
-        workers_cpu = cpu_s()
-        print(f"{count} endpoints, {processes} workers x {together}: {seconds[-1]:.1f} s, exit codes {dict(codes)}, ")
-        print(
-            f"  CPU of everything so far, servers too: {workers_cpu:.1f} s; load {os.getloadavg()[0]:.1f}", flush=True
-        )
+        told = f"{count} endpoints, {processes} workers x {together}: {seconds[-1]:.1f} s"
+        print(f"{told}, exit codes {dict(codes)}, load {os.getloadavg()[0]:.1f}", flush=True)
     print(f"ratio: {seconds[1] / seconds[0]:.2f} (bound 1.3)")
 
 
-def explored(seed: int, requests: int) -> int:
-    """A worker's errand: so many requests of exploration in process; how many they were."""
+def explored(seed: int, requests: int) -> tuple[int, float]:
+    """A worker's errand: so many requests of exploration in process; how many they were, and their CPU seconds."""
+    begun = time.process_time()
     with campaign_in_process(load_library(), HONEST, seed) as campaign:
         results = explore(campaign.play_case, [sequences()], first_seed=seed, seconds=3600.0, steps=requests)
         tally = list(results)[-1]
     assert isinstance(tally, Search)  # noqa: S101 - the last of the results
-    return tally.steps
+    return tally.steps, time.process_time() - begun
 
 
 def exploration(requests: int, rounds: int) -> None:
     """Requests a second by one worker and by two, turn and turn about."""
     for turn in range(rounds):
-        rates = []
+        rates, each = [], []
         for workers in (1, 2):
             engine = LocalProcesses(workers, 1, ("fleet",))
             with contextlib.closing(engine):
                 warm = [engine.submit(explored, 99 + number, 10) for number in range(workers)]
                 _ = [future.result() for future in warm]
                 begun = time.perf_counter()
-                futures = [
-                    engine.submit(explored, 100 * turn + number, requests // 4) for number in range(4)
-                ]  # fmt: skip
-                steps = 0
-                pending = list(futures)
-                steps = sum(future.result() for future in pending)
+                futures = [engine.submit(explored, 100 * turn + number, requests // 4) for number in range(4)]
+                steps, used = map(sum, zip(*(future.result() for future in futures), strict=True))
                 rates.append(steps / (time.perf_counter() - begun))
+                each.append(used / steps * 1000)
         told = f"{rates[0]:.0f} and {rates[1]:.0f} requests/s"
-        print(f"1 and 2 workers: {told}, {rates[1] / rates[0] / 2:.2f} of linear (bound 0.8)", flush=True)
+        print(f"1 and 2 workers: {told}, {rates[1] / rates[0] / 2:.2f} of linear (bound 0.8)")
+        told = f"{each[0]:.3f} and {each[1]:.3f} ms of CPU a request, {each[0] / each[1]:.2f} of linear by CPU"
+        print(f"  {told}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
 
 
 def kills(number: int) -> None:

@@ -1,4 +1,4 @@
-"""A simulated endpoint far away: the reference server in this process, each answer given so many seconds later.
+"""A simulated endpoint far away: the reference server behind a relay that gives each answer so many seconds later.
 
 `late_server.py TARGET.toml SECONDS` writes the target file and prints a line when it is ready.
 """
@@ -18,8 +18,9 @@ async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port
     loop = asyncio.get_running_loop()
 
     async def ask() -> None:
-        while piece := await reader.read(1 << 16):
-            far.write(piece)
+        with contextlib.suppress(ConnectionError):  # of an endpoint that hangs up
+            while piece := await reader.read(1 << 16):
+                far.write(piece)
         far.close()
 
     asking = asyncio.create_task(ask())
@@ -29,6 +30,12 @@ async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port
     await asyncio.sleep(late_s)
     writer.close()
     asking.cancel()
+
+
+def write_target(target: Path, text: str) -> None:
+    """Write a target file that only its owner reads."""
+    target.touch(mode=0o600)
+    target.write_text(text, "utf-8")
 
 
 async def main(target: Path, late_s: float) -> None:
@@ -41,9 +48,7 @@ async def main(target: Path, late_s: float) -> None:
     port = int(server.stdout.readline().strip().rpartition(":")[2])
     listener = await asyncio.start_server(lambda r, w: relay(r, w, port, late_s), "127.0.0.1", 0)
     own = listener.sockets[0].getsockname()[1]
-    text = behind.read_text("utf-8").replace(f":{port}", f":{own}")
-    target.touch(mode=0o600)
-    target.write_text(text, "utf-8")
+    write_target(target, behind.read_text("utf-8").replace(f":{port}", f":{own}"))
     print("ready", flush=True)
     await listener.serve_forever()
 

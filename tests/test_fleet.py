@@ -14,7 +14,7 @@ from collections import Counter
 
 import pytest
 from buckets import Account
-from commands import BIN, reference_server
+from commands import BIN, ROOT, reference_server
 from errands import forever, one_turn, secret_in_an_error
 from middlebox import Middlebox
 
@@ -148,6 +148,12 @@ def test_the_worst_exit_code_wins(codes, one):
 def test_a_cause_found_twice_is_kept_once_with_the_fewest_requests():
     found = (Finding("x", 4, "1"), Finding("y", 1, "2"), Finding("x", 2, "3"))
     assert shortest(found) == {"x": Finding("x", 2, "3"), "y": Finding("y", 1, "2")}
+
+
+def test_the_example_is_sound():
+    fleet = load_fleet(ROOT / "examples" / "fleet.toml")
+    assert [member.limits.requests_per_second for member in fleet.members] == [100, 20]
+    assert [member.name for member in fleet.chosen(["v2"], "night").members] == ["south-v2"]
 
 
 def test_what_an_endpoint_bears_is_divided_among_its_pieces(tmp_path):
