@@ -145,8 +145,11 @@ class Run:
         self.left += outcome.left
         if piece.kind == "conclude":
             standing.findings = len(outcome.findings)
-            codes = [outcome.code, *(one.code for name, one in standing.done.items() if name.startswith("explore"))]
-            says = [outcome.says, *([f"{standing.findings} causes found by exploring"] if standing.findings else [])]
+            beside = [one for name, one in standing.done.items() if name.startswith("explore") or not one.attempt]
+            spoilt = [one.says for one in beside if not one.attempt]
+            codes = [outcome.code, *(one.code for one in beside)]
+            found = [f"{standing.findings} causes found by exploring"] if standing.findings else []
+            says = [outcome.says, *found, *spoilt[:1]]
             self._settle(standing, worst(codes), " ".join(filter(None, says)) or "Explored, nothing found.")
         elif piece.kind != "sweep":
             standing.done[piece.name] = outcome
@@ -154,16 +157,13 @@ class Run:
                 self._conclude(standing)
 
     def _conclude(self, standing: Standing) -> None:
-        """All pieces are there: put them together, or say why that cannot be."""
-        spoilt = [one for one in standing.done.values() if not one.attempt]
-        if spoilt:
-            self._settle(standing, worst(one.code for one in spoilt), spoilt[0].says)
-            return
+        """All pieces are there: put together what can be. A spoilt shard spoils the cases, nothing spoils findings."""
         first = standing.pieces[0]
         outcomes = [standing.done[piece.name] for piece in standing.pieces]
         attempts = tuple(standing.done[piece.name].attempt for piece in standing.pieces if piece.kind == "cases")
         findings = tuple(finding for outcome in outcomes for finding in outcome.findings)
-        self._todo.appendleft(replace(first, kind="conclude", parts=attempts, findings=findings))
+        whole = attempts if all(attempts) else ()
+        self._todo.appendleft(replace(first, kind="conclude", parts=whole, findings=findings))
 
     def _settle(self, standing: Standing, code: int, says: str) -> None:
         standing.settle(code, says)

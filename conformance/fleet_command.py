@@ -68,6 +68,7 @@ def run_fleet(options: argparse.Namespace) -> int:
     if options.dask is None:
         for member in fleet.members:
             member.open()
+        fleet.open_database()
     out = out_folder(options.out)
     if any((out / member.name / "pieces").exists() for member in fleet.members):
         raise UsageError(f"--out {out}: holds the run of a fleet already; choose another folder")

@@ -10,8 +10,10 @@ import difflib
 import os
 import re
 import tomllib
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from conformance.target import load_target, target_of
 from conformance.vocabulary import UsageError
@@ -29,6 +31,8 @@ _OWN = frozenset({"name", "tags", "target", "profile", "schedule", "limits"})
 """Words of an endpoint that are the fleet's; all others are those of a target file."""
 _TARGET_WORDS = ("endpoint", "region", "addressing", "transport", "identities", "keys", "without", "tls")
 _CREDENTIALS = ("access_key", "secret_key")
+_ENV = "env:"
+_REDIS = "redis"
 _CREDENTIAL_REMEDY = 'write "env:NAME", or name a private target file'
 
 
@@ -39,6 +43,19 @@ class Limits:
     requests_per_second: float = 0.0
     connections: int = 0
     wrong_signature_s: float = 0.0
+
+    def among(self, sharing: int) -> Limits:
+        """The share of each of several. Turns of wrong signatures are taken one after the other and not divided."""
+        return replace(
+            self, requests_per_second=self.requests_per_second / sharing, connections=self.connections // sharing
+        )
+
+
+def strictest(limits: Sequence[Limits]) -> Limits:
+    """What keeps within all of them."""
+    rates = [one.requests_per_second for one in limits if one.requests_per_second]
+    connections = [one.connections for one in limits if one.connections]
+    return Limits(min(rates, default=0.0), min(connections, default=0), max(one.wrong_signature_s for one in limits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +85,8 @@ class Member:
     profile: str | None
     schedule: Schedule
     limits: Limits
+    address: str = ""
+    """Who bears the limits: a scheme and a host, which several endpoints of a fleet may share."""
 
     def open(self, environment: Mapping[str, str] = os.environ) -> Target:
         """The endpoint with its credentials.
@@ -83,12 +102,28 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """A fleet file. ``database`` is where explorations share what they found: a folder, or the URL of a Redis."""
+    """A fleet file. ``database`` is where explorations share what they found: a folder, or the URL of a Redis.
+
+    ``env:NAME`` stands for a URL in the environment, which only whoever explores looks up.
+    """
 
     name: str
+    file: Path
     members: tuple[Member, ...]
     database: str | None = None
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
+
+    def open_database(self, environment: Mapping[str, str] = os.environ) -> str | None:
+        """The folder or URL of the database.
+
+        :raises UsageError: it is in the environment, and not there.
+        """
+        if self.database is None or not self.database.startswith(_ENV):
+            return self.database
+        variable = self.database.removeprefix(_ENV)
+        if not environment.get(variable):
+            raise UsageError(f"{self.file}: database: the environment variable {variable} is not set")
+        return environment[variable]
 
     def member(self, name: str) -> Member:
         """An endpoint by its name."""
@@ -152,15 +187,11 @@ def load_fleet(path: Path) -> Fleet:
         member = reader.member(f"endpoints[{number}]", entry, defaults, limits, schedules)
         if member.name.casefold() in members:
             raise reader.wrong(f"endpoints[{number}].name", f"{member.name!r} is there twice; names are unique")
-        members[member.name.casefold()] = member
-        member.open(Unasked())
-    database = data.get("database")
-    if database is not None:
-        database = reader.text("database", database)
-        if "://" not in database:
-            database = str(path.parent.resolve() / database)
+        opened = member.open(Unasked())
+        members[member.name.casefold()] = replace(member, address=opened.endpoint.casefold())
+    database = None if "database" not in data else reader.database(data["database"])
     name = reader.text("name", data.get("name", path.stem))
-    return Fleet(name, tuple(members.values()), database, schedules)
+    return Fleet(name, path, reader.sharing(tuple(members.values())), database, schedules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +247,34 @@ class _Reader:
             self.number(f"{where}.requests_per_second", data.get("requests_per_second", default.requests_per_second)),
             self.count(f"{where}.connections", data.get("connections", default.connections)),
             self.number(f"{where}.wrong_signature_s", data.get("wrong_signature_s", default.wrong_signature_s)),
+        )
+
+    def database(self, value: object) -> str:
+        place = self.text("database", value)
+        if place.startswith(_ENV):
+            return place
+        if "://" not in place:
+            return str(self.path.parent.resolve() / place)
+        parts = urlsplit(place)
+        if parts.password:
+            raise self.wrong("database", f"holds a password; {_CREDENTIAL_REMEDY.partition(',')[0]} for the whole URL")
+        if parts.scheme != _REDIS:
+            raise self.wrong("database", f"{place!r} is no folder and no {_REDIS}://; write one of these")
+        return place
+
+    def sharing(self, members: tuple[Member, ...]) -> tuple[Member, ...]:
+        """Endpoints with their shares of what an address bears, which is the strictest that is said of it."""
+        count = Counter(member.address for member in members)
+        said: dict[str, list[Limits]] = {}
+        for member in members:
+            said.setdefault(member.address, []).append(member.limits)
+        for member in reversed(members):
+            together, sharing = strictest(said[member.address]), count[member.address]
+            if 0 < together.connections < sharing:
+                shared = f"{together.connections} for {member.address}, which {sharing} endpoints share"
+                raise self.wrong(f"endpoint {member.name}: limits.connections", f"{shared}; write at least {sharing}")
+        return tuple(
+            replace(member, limits=strictest(said[member.address]).among(count[member.address])) for member in members
         )
 
     def schedule(self, name: str, value: object) -> Schedule:

@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +49,8 @@ ATTEMPT = "attempt-"
 PROGRESS = "progress.json"
 _TOLD_S = 0.25
 _FINDINGS = "findings"
+_SHARED = ".shared"
+"""What endpoints share, in the folder of the run; no endpoint has such a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +126,17 @@ def carry_out(piece: Piece) -> Outcome:
         target = member.open()
         secrets = target.secrets()
         own.mkdir(parents=True, exist_ok=True)
-        left = _sweep_lost(own, target)
+        left = _sweep_lost(own, target, piece)
         if piece.kind == "sweep":
             return Outcome(0, "swept", left=left)
         attempt = Path(tempfile.mkdtemp(prefix=ATTEMPT, dir=own))
         return _KINDS[piece.kind](
-            _Attempt(piece, member, target, _schedule(piece, fleet, member), fleet.database, attempt, left)
+            _Attempt(piece, member, target, _schedule(piece, fleet, member), fleet.open_database(), attempt, left)
         )
     except (UsageError, TargetError, CaseError, OSError) as error:
         return Outcome(2, Redactor(secrets).text(str(error)))
+    except Exception as error:  # noqa: BLE001 - an engine would hand it on, and log it, with every word
+        return Outcome(3, f"the suite failed: {Redactor(secrets).text(repr(error))}")
 
 
 @functools.lru_cache(maxsize=4)
@@ -149,16 +153,25 @@ def _schedule(piece: Piece, fleet: Fleet, member: Member) -> Schedule:
     return member.schedule if piece.schedule is None else fleet.schedules[piece.schedule]
 
 
-def _sweep_lost(own: Path, target: Target) -> tuple[str, ...]:
-    """Remove what earlier attempts left; the journals that still hold something."""
-    left = []
+def _politely(piece: Piece) -> Callable[[Transport], Transport]:
+    """What keeps a piece within its share of the requests that the endpoint bears."""
+    return lambda bare: PoliteTransport(bare, piece.rate) if piece.rate else bare
+
+
+def _holds(journal: Journal) -> bool:
+    return next(iter(journal.standing()), None) is not None
+
+
+def _sweep_lost(own: Path, target: Target, piece: Piece) -> tuple[str, ...]:
+    """Remove what earlier attempts left, within the piece's share; the journals that still hold something."""
+    left, target = [], replace(target, jobs=piece.jobs or target.jobs)
     for journal_file in sorted(own.glob(f"{ATTEMPT}*/journal.jsonl")):
         if b"\n" not in journal_file.read_bytes():
             continue  # nothing was to be created yet
         with contextlib.closing(reopen(journal_file, target)) as journal:
-            if not journal.standing():
+            if not _holds(journal):
                 continue
-            with contextlib.closing(open_transport(target)) as transport:
+            with contextlib.closing(open_transport(target, around=_politely(piece))) as transport:
                 cleaned = sweep(journal, target, World.from_seed(), transport)
         left += [str(journal_file)] if cleaned.left else []
     return tuple(left)
@@ -168,14 +181,13 @@ def _sweep_lost(own: Path, target: Target) -> tuple[str, ...]:
 def _campaign(here: _Attempt, plan: Plan) -> Iterator[tuple[Campaign, Journal, Transport]]:
     """A campaign that shares what the endpoint bears with the other pieces."""
     piece, target, attempt = here.piece, here.target, here.folder
-    rate, spacing = piece.rate, here.member.limits.wrong_signature_s
-
-    def around(bare: Transport) -> Transport:
-        return PoliteTransport(bare, rate) if rate else bare
-
-    world = World.from_seed(piece.seed)
+    spacing, shared = here.member.limits.wrong_signature_s, Path(piece.folder).parent / _SHARED
+    shared.mkdir(exist_ok=True)
+    turn = shared / f"wrong-signatures-{digest_of(target.endpoint)}"
+    # All shards have one seed, and many pieces begin at once; an attempt's folder is its own.
+    world = World.from_seed(piece.seed, apart=str(attempt))
     journal = Journal(attempt / "journal.jsonl", target.endpoint)
-    with contextlib.closing(journal), contextlib.closing(open_transport(target, around=around)) as transport:
+    with contextlib.closing(journal), contextlib.closing(open_transport(target, around=_politely(piece))) as transport:
         yield (
             Campaign(
                 plan,
@@ -184,7 +196,7 @@ def _campaign(here: _Attempt, plan: Plan) -> Iterator[tuple[Campaign, Journal, T
                 world,
                 journal,
                 transport=transport,
-                forging_gate=lambda: shared_turn(Path(piece.folder) / "wrong-signatures", spacing),
+                forging_gate=lambda: shared_turn(turn, spacing),
             ),
             journal,
             transport,
@@ -241,7 +253,7 @@ def _cases(here: _Attempt) -> Outcome:
                 examine=partial(gate.examine, target, campaign.world, journal, transport),
                 progress=told,
             )
-        standing = (str(attempt / "journal.jsonl"),) if journal.standing() else ()
+        standing = (str(attempt / "journal.jsonl"),) if _holds(journal) else ()
     return Outcome(code, f"shard {piece.number}/{piece.of}", str(attempt), left=here.left + standing)
 
 
@@ -256,7 +268,7 @@ def _explore(here: _Attempt) -> Outcome:
 
     schedule, library = here.schedule, _library()
     piece, member, target, attempt = here.piece, here.member, here.target, here.folder
-    database = here.database or str(Path(piece.folder).parent / "examples")
+    database = here.database or str(Path(piece.folder).parent / _SHARED / "examples")
     found: list[Finding] = []
     tally = Search(piece.seed)
     plan = Plan(library.profiles[target.profile], (), ())
