@@ -1,6 +1,7 @@
 """Pieces of a fleet beside each other: their buckets, what one endpoint bears, and what is kept when one is spoilt."""
 
 import json
+import socket
 import threading
 import time
 from dataclasses import replace
@@ -177,3 +178,18 @@ def test_the_place_of_examples_is_checked_and_never_holds_a_password(command, se
     assert says in done.stderr
     assert "canary" not in done.stdout + done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_connection_ends_with_its_thread(server, monkeypatch):
+    """Otherwise clean-up, which has threads of its own, would go beyond what the endpoint bears."""
+    opened, connect = [], socket.create_connection
+    monkeypatch.setattr(socket, "create_connection", lambda *of: opened.append(connect(*of)) or opened[-1])
+    account, seen = Account(server), []
+    for _ in range(3):
+        asking = threading.Thread(target=lambda: seen.append(account.send("GET").status))
+        asking.start()
+        asking.join()
+    assert seen == [200, 200, 200]
+    assert [connection.fileno() == -1 for connection in opened] == [True, True, False]
+    account.close()
+    assert opened[-1].fileno() == -1
