@@ -7,6 +7,7 @@ import os
 import pickle
 import random
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -14,7 +15,7 @@ from collections import Counter
 
 import pytest
 from buckets import Account
-from commands import BIN, ROOT, reference_server
+from commands import BIN, ROOT, heed_sigint, reference_server
 from errands import forever, one_turn, secret_in_an_error
 from middlebox import Middlebox
 
@@ -36,6 +37,13 @@ def servers(tmp_path_factory):
     first, second = tmp_path_factory.mktemp("honest"), tmp_path_factory.mktemp("wrong")
     with reference_server(first) as (a, _), reference_server(second, "--defect", "put-answers-201") as (b, _):
         yield a, b
+
+
+@pytest.fixture
+def account(servers):
+    opened = Account(servers[0])
+    yield opened
+    opened.close()
 
 
 def fleet_file(folder, text):
@@ -237,8 +245,7 @@ def kill_now_and_then(engine, over, dice, kills):
                 os.kill(dice.choice(pids), 9)
 
 
-def test_workers_killed_at_random_moments_lose_nothing_double_nothing_and_leave_nothing(servers, tmp_path):
-    account = Account(servers[0])
+def test_workers_killed_at_random_moments_lose_nothing_double_nothing_and_leave_nothing(servers, account, tmp_path):
     before = account.buckets()
     names = [f"e{number}" for number in range(4)]
     entries = "".join(f'[[endpoints]]\nname = "{name}"\ntarget = "{servers[0]}"\n' for name in names)
@@ -271,12 +278,10 @@ def test_workers_killed_at_random_moments_lose_nothing_double_nothing_and_leave_
         assert {line["rung"] for line in lines if line["kind"] == "case"} <= {"pass", "observed"}
     assert run.left == []
     assert account.buckets() == before
-    account.close()
 
 
-def test_a_piece_that_loses_every_worker_is_inconclusive_and_swept(servers, tmp_path):
+def test_a_piece_that_loses_every_worker_is_inconclusive_and_swept(servers, account, tmp_path):
     """The workers of this engine do their piece and are lost before they can say so."""
-    account = Account(servers[0])
     before = account.buckets()
 
     class Losing(LocalProcesses):
@@ -312,7 +317,6 @@ def test_a_piece_that_loses_every_worker_is_inconclusive_and_swept(servers, tmp_
         engine.close()
     assert (standing.code, standing.says, standing.lost) == (3, "cases-1 lost its worker 2 times", 2)
     assert account.buckets() == before
-    account.close()
 
 
 @pytest.fixture
@@ -358,35 +362,100 @@ def test_no_secret_is_in_results_logs_output_or_pieces(canary, command, tmp_path
     assert not {b"CANARY", secret.encode()} & {part for part in (b"CANARY", secret.encode()) if part in payload}
 
 
-def test_a_dask_cluster_plays_a_fleet_and_repeats_what_a_killed_worker_had(canary, servers, tmp_path):
-    path, environment, secret = canary
-    account = Account(servers[0])
-    before = account.buckets()
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("CANARY_AK", "CANARY_SK"):
-            patch.setenv(name, environment[name])
-        from distributed import LocalCluster
+@contextlib.contextmanager
+def dask(folder, environment):
+    """A scheduler and two workers as one starts them by hand; yields the address and the workers."""
+    file = folder / "scheduler.json"
+    scheduler = [
+        "scheduler",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--no-dashboard",
+        "--dashboard-address",
+        "127.0.0.1:0",
+        "--no-show",
+        "--scheduler-file",
+        file,
+    ]
+    worker = [
+        "worker",
+        "--host",
+        "127.0.0.1",
+        "--scheduler-file",
+        file,
+        "--nthreads",
+        "2",
+        "--no-nanny",
+        "--no-dashboard",
+        "--dashboard-address",
+        "127.0.0.1:0",
+    ]
+    with contextlib.ExitStack() as stack:
 
-        cluster = LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None, silence_logs=50)
+        def start(arguments, number):
+            log = stack.enter_context((folder / f"dask-{number}.log").open("w"))
+            process = subprocess.Popen(
+                [BIN / "dask", *arguments], stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True
+            )
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            return process
+
+        def until(there, process):
+            while not there():
+                assert process.poll() is None
+                time.sleep(0.02)
+
+        first = start(scheduler, 0)
+        until(lambda: file.exists() and file.read_text().rstrip().endswith("}"), first)
+        workers = [start([*worker, "--local-directory", folder / f"local-{number}"], number) for number in (1, 2)]
+        for number, process in enumerate(workers, start=1):
+            log = folder / f"dask-{number}.log"
+            until(lambda log=log: "Registered to" in log.read_text(), process)
+        yield json.loads(file.read_text())["address"], workers
+
+
+def test_a_dask_cluster_plays_a_fleet_and_repeats_what_a_killed_worker_had(canary, account, tmp_path):
+    path, environment, secret = canary
+    before = account.buckets()
     without = {name: value for name, value in environment.items() if not name.startswith("CANARY")}
-    with cluster, cluster.get_client() as client:
-        pids = list(client.run(os.getpid).values())
+    (tmp_path / "cluster").mkdir()
+    out = tmp_path / "out"
+    with dask(tmp_path / "cluster", environment) as (address, workers):
         process = subprocess.Popen(
-            [BIN / "obs-conformance", "fleet", path, "--dask", cluster.scheduler_address, "--out", tmp_path / "out"],
+            [BIN / "obs-conformance", "fleet", path, "--dask", address, "--out", out],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env=without,
         )
-        journals = tmp_path / "out" / "a" / "pieces"
-        while process.poll() is None and not list(journals.glob("*/*/journal.jsonl")):
+        while process.poll() is None and len(list(out.glob("a/pieces/*/*/journal.jsonl"))) < 4:
             time.sleep(0.01)
-        os.kill(pids[0], 9)
+        workers[0].kill()
         said, complained = process.communicate(timeout=60)
     assert process.returncode == 3, complained
-    ids, _ = rungs(tmp_path / "out" / "a")
+    ids, _ = rungs(out / "a")
     assert Counter(ids) == Counter(planned(["KMS-PUT-00", "KMS-URL-00"]))
-    assert secret.encode() not in everything_written(tmp_path / "out")
-    assert secret not in said + complained
+    assert "4 pieces at once" in said
+    logs = "".join(log.read_text() for log in (tmp_path / "cluster").glob("*.log"))
+    assert secret.encode() not in everything_written(out)
+    assert secret not in said + complained + logs
     assert account.buckets() == before
-    account.close()
+
+
+def test_ctrl_c_ends_with_130_and_nothing_left(servers, account, tmp_path):
+    before = account.buckets()
+    path = fleet_file(tmp_path, f'[[endpoints]]\nname = "a"\ntarget = "{servers[0]}"\n')
+    command = [BIN / "obs-conformance", "fleet", path, "--workers", "1", "--out", tmp_path / "out"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_sigint
+    )
+    while process.poll() is None and not list(tmp_path.glob("out/a/pieces/*/*/progress.json")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    said, complained = process.communicate(timeout=60)
+    assert (process.returncode, complained) == (130, "")
+    assert re.search(r"^a +interrupted", said, re.MULTILINE)
+    assert account.buckets() == before
