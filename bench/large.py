@@ -17,12 +17,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
 MIB = 1024 * 1024
 PIECE = os.urandom(MIB)
 PARTS = 20
+SMALLEST_PART = 100 * 1024
 PATIENCE_S = 600
 
 
@@ -74,6 +75,33 @@ def memory(options: argparse.Namespace, folder: Path) -> None:
             print(f"{name:28}{growth:9.1f} MiB{mib * MIB / 1e6 / took:9.0f} MB/s")
 
 
+def many_parts(options: argparse.Namespace, folder: Path) -> None:
+    """As many parts as the documents allow, each as small as they allow: the time they take, and memory."""
+    with ExitStack() as stack:
+        server = start_reference(folder / "parts")
+        stack.callback(server.stop)
+        target, part, entries = f"/{BUCKET}/many", PIECE[:SMALLEST_PART], list[str]()
+        idle, upload_id = server.memory_kib("VmRSS"), initiate(server, target)
+        server.forget_peak()
+        connection = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S))
+        times = []
+        for number in range(1, options.parts + 1):
+            started = time.perf_counter()
+            connection.sendall(server.put_head(part_of(target, number, upload_id), len(part)) + part)
+            entries.append(entry(number, checked(server, connection.recv(65536))))
+            times.append((time.perf_counter() - started) * 1000)
+        ended = seconds(lambda: complete(server, target, upload_id, entries))
+        came = server.ask(server.head("GET", target)).partition(b"\r\n\r\n")[2]
+        growth = (server.memory_kib("VmHWM") - idle) / 1024
+    if came != part * options.parts:
+        raise SystemExit("The object is not what its parts were.")
+    tenth = len(times) // 10
+    print(f"\n{options.parts} parts of {len(part)} bytes; the object reads back byte for byte\n")
+    print(f"{'a part, first tenth':28}{statistics.median(times[:tenth]):9.2f} ms")
+    print(f"{'a part, last tenth':28}{statistics.median(times[-tenth:]):9.2f} ms")
+    print(f"{'completing them':28}{ended:9.2f} s\n{'growth of memory':28}{growth:9.1f} MiB")
+
+
 def seconds(act: Callable[[], object]) -> float:
     """How long something takes."""
     started = time.perf_counter()
@@ -122,16 +150,37 @@ def download(server: Contestant, target: str, mib: int) -> None:
 
 def upload_parts(server: Contestant, target: str, mib: int) -> None:
     """The same bytes in equal parts."""
+    upload_id = initiate(server, target)
+    entries = [
+        entry(number, upload(server, part_of(target, number, upload_id), mib // PARTS))
+        for number in range(1, PARTS + 1)
+    ]
+    complete(server, target, upload_id, entries)
+
+
+def initiate(server: Contestant, target: str) -> str:
+    """The id of a new upload."""
     answer = server.ask(server.head("POST", f"{target}?uploads", dict((server.encryption,))))
-    found = re.search(rb"<UploadId>([^<]+)", answer)
-    upload_id = found[1].decode() if found else ""
-    entries = []
-    for number in range(1, PARTS + 1):
-        answer = upload(server, f"{target}?partNumber={number}&uploadId={upload_id}", mib // PARTS)
-        etag = re.search(rb'ETag: ("[^"]+")', answer)
-        entries.append(f"<Part><PartNumber>{number}</PartNumber><ETag>{etag[1].decode() if etag else ''}</ETag></Part>")
+    found = re.search(rb"<UploadId>([^<]+)", checked(server, answer))
+    return found[1].decode() if found else ""
+
+
+def part_of(target: str, number: int, upload_id: str) -> str:
+    """The target of a part."""
+    return f"{target}?partNumber={number}&uploadId={upload_id}"
+
+
+def entry(number: int, answer: bytes) -> str:
+    """What the end of an upload says of a part."""
+    etag = re.search(rb'ETag: ("[^"]+")', answer)
+    return f"<Part><PartNumber>{number}</PartNumber><ETag>{etag[1].decode() if etag else ''}</ETag></Part>"
+
+
+def complete(server: Contestant, target: str, upload_id: str, entries: Iterable[str]) -> None:
+    """End an upload."""
     body = f"<CompleteMultipartUpload>{''.join(entries)}</CompleteMultipartUpload>".encode()
-    server.ask(server.head("POST", f"{target}?uploadId={upload_id}", {"Content-Length": str(len(body))}) + body)
+    length = {"Content-Length": str(len(body))}
+    checked(server, server.ask(server.head("POST", f"{target}?uploadId={upload_id}", length) + body))
 
 
 def checked(server: Contestant, answer: bytes) -> bytes:

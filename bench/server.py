@@ -35,7 +35,7 @@ from contestants import (
     start_reference,
     start_s3rver,
 )
-from large import large, memory
+from large import large, many_parts, memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -196,7 +196,7 @@ def listing(options: argparse.Namespace, folder: Path) -> None:
 
 
 SECTIONS: dict[str, Callable[[argparse.Namespace, Path], None]] = {
-    "small": small, "large": large, "memory": memory, "start": start, "listing": listing
+    "small": small, "large": large, "memory": memory, "parts": many_parts, "start": start, "listing": listing
 }  # fmt: skip
 
 
@@ -214,6 +214,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--large-mib", type=int, default=512, help="for throughput (default: 512)")
     parser.add_argument("--huge-mib", type=int, default=2048, help="for memory (default: 2048)")
+    parser.add_argument("--parts", type=int, default=10_000, help="of one upload (default: 10000)")
     parser.add_argument("--objects", type=int, default=100_000, help="in the listed bucket (default: 100000)")
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="without moto_server and s3rver")
     parser.add_argument(

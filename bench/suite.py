@@ -88,15 +88,15 @@ def main(options: argparse.Namespace) -> int:
             seed=1, started=world.stamp(),
         )  # fmt: skip
         campaign.prepare()
-        results = []
+        tally = verdict.Tally()
         played, cpu = time.perf_counter(), time.process_time()
         gc.freeze()
         for result in campaign.run(options.jobs):
-            results.append(result)
+            tally.add(result)
             results_file.case(result)
         play_s, play_cpu_s = time.perf_counter() - played, time.process_time() - cpu
-        cleaned = campaign.clean_up() if options.clean_up else None
-        summary = verdict.conclude(plan.requirements, results)
+        cleaned = campaign.clean_up(options.jobs) if options.clean_up else None
+        summary = tally.conclude(plan.requirements)
         code = verdict.EXIT[summary.conclusion]
         cleanup = {"created": cleaned.created, "removed": cleaned.removed, "left": []} if cleaned else {}
         cleanup = cleanup or {"created": 0, "removed": 0, "left": []}

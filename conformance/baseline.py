@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from conformance import verdict
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date
 
-    from conformance.verdict import Summary
+    from conformance.verdict import Tally
     from conformance.vocabulary import CaseResult, Requirement
 
 State = Literal["known", "new", "different", "fixed", "expired", "gone", "not_judged"]
@@ -94,6 +94,7 @@ def judge(
 ) -> tuple[Row, ...]:
     """One row for each entry and each failure without one: entries first, in their order.
 
+    :param results: all that fail and all that an entry is about; others need not be there.
     :param library: the ids of all cases there are; a run may have played fewer.
     """
     played = {result.case.id: result for result in results}
@@ -115,22 +116,24 @@ def _row(entry: Entry, result: CaseResult | None, library: Collection[str], toda
     return Row(entry.id, "expired" if today > entry.expires else "known", print_, result.reason, entry)
 
 
-def exit_code(
+def exit_code(  # noqa: PLR0913 - what a conclusion depends on
     rows: Iterable[Row],
     requirements: Sequence[Requirement],
-    results: Sequence[CaseResult],
+    results: Iterable[CaseResult],
+    tally: Tally,
     *,
     declared: frozenset[str],
     strict: bool,
 ) -> int:
-    """What a finished run returns under its baseline: 1 for anything red, else as if the known were only observed."""
+    """What a finished run returns under its baseline: 1 for anything red, else as if the known were only observed.
+
+    :param results: those that ``judge`` had; ``tally`` counts all.
+    """
     states = {row.id: row.state for row in rows}
     if RED & set(states.values()):
         return verdict.EXIT["non-conformant"]
-    excused = [
-        replace(result, rung="observed") if states.get(result.case.id) == "known" else result for result in results
-    ]
-    summary: Summary = verdict.conclude(requirements, excused, declared=declared, strict=strict)
+    excused = Counter(result.rung for result in results if states.get(result.case.id) == "known")
+    summary = tally.conclude(requirements, declared=declared, strict=strict, excused=excused)
     return verdict.EXIT[summary.conclusion]
 
 

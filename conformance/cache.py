@@ -14,6 +14,7 @@ import os
 import pickle
 import sys
 import tempfile
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,9 @@ import platformdirs
 from conformance import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-_MAKERS = ("cache.py", "casefile.py", "placeholders.py", "strictyaml.py", "vocabulary.py")
+_MAKERS = ("cache.py", "casefile.py", "dialectfile.py", "placeholders.py", "strictyaml.py", "vocabulary.py")
 """The modules that decide what a library becomes; another version of them makes another key."""
 
 
@@ -45,16 +46,24 @@ def load(root: Path, wanted: bytes) -> object | None:
         return None
     if not content.startswith(wanted):
         return None
-    collecting = gc.isenabled()
-    gc.disable()  # nothing that is loaded here is garbage, and looking for some costs more than loading
     try:
-        value: object = pickle.loads(content[len(wanted) :])  # noqa: S301 - written by us into the user's own folder
+        with nothing_is_garbage():
+            value: object = pickle.loads(content[len(wanted) :])  # noqa: S301 - written by us into the user's own folder
     except Exception:  # noqa: BLE001 - a torn or foreign file is no cache
         return None
+    return value
+
+
+@contextlib.contextmanager
+def nothing_is_garbage() -> Iterator[None]:
+    """While very much is loaded that stays: looking for garbage in it again and again costs more than loading."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
     finally:
         if collecting:
             gc.enable()
-    return value
 
 
 def store(root: Path, wanted: bytes, value: object) -> None:
@@ -83,10 +92,13 @@ _ARGUMENTS: dict[type, Callable[[Any], tuple[Any, ...]] | None] = {}
 
 
 def _arguments_of(kind: type) -> Callable[[Any], tuple[Any, ...]] | None:
-    """What makes an equal instance of a dataclass again, found out once for each class; None for any other class."""
+    """What makes an equal instance of a dataclass again, found out once for each class; None for any other class.
+
+    Of a single field an attrgetter makes no tuple; such a class goes the usual way.
+    """
     if kind not in _ARGUMENTS:
         names = [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
-        _ARGUMENTS[kind] = (lambda value: tuple([getattr(value, name) for name in names])) if names else None
+        _ARGUMENTS[kind] = attrgetter(*names) if len(names) > 1 else None
     return _ARGUMENTS[kind]
 
 

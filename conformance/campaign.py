@@ -11,18 +11,22 @@ import itertools
 import math
 import threading
 import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import starmap
+from typing import TYPE_CHECKING, TypeVar
 
-from conformance import verdict
+from conformance import keyservice, verdict
 from conformance.forging import Turns
 from conformance.judge import parse_xml
 from conformance.play import Scene, assemble, play
-from conformance.vocabulary import CaseResult, Exchange, Played, RequestTemplate
+from conformance.profiles import cases_of, no_counterpart, requirements_of
+from conformance.vocabulary import SWITCHED, CaseResult, Exchange, Played, RequestTemplate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
 
     from conformance.casefile import Library
     from conformance.forging import Gate
@@ -31,11 +35,16 @@ if TYPE_CHECKING:
     from conformance.vocabulary import Case, Profile, Request, Requirement, Rung, Target
     from conformance.world import World
 
-_CREATED = (200, 201)
+_OK = 200
+_CREATED = (_OK, 201)
 _REFUSED = range(400, 500)
 _GONE = (200, 204, 404)
 _INITIATES = b"?uploads HTTP/1.1\r\n"
 _WRITES = frozenset({"PUT", "POST"})
+_AHEAD = 1024
+"""Cases that may be finished while an earlier one is still at it: their evidence waits in memory."""
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 _GIVES_UP = 3
 """Deletes without any answer, one after the other, before clean-up leaves the rest to ``sweep``."""
 
@@ -68,10 +77,10 @@ def make_plan(library: Library, profile: str, select: Sequence[str] = ()) -> Pla
     wanted = frozenset(chosen.clauses)
     cases = tuple(
         case
-        for case in library.cases
+        for case in cases_of(library, chosen)
         if wanted.intersection(case.clauses()) and (not select or any(_matches(case, text) for text in select))
     )
-    return Plan(chosen, tuple(library.requirements[clause] for clause in chosen.clauses), cases)
+    return Plan(chosen, requirements_of(library, chosen), cases)
 
 
 def _matches(case: Case, text: str) -> bool:
@@ -85,12 +94,17 @@ def _matches(case: Case, text: str) -> bool:
 
 def lacking(case: Case, target: Target) -> tuple[str, bool] | None:
     """Why a case cannot apply to a target, and whether the target file declares that gap; None when it applies."""
+    gap = None if target.spoken is None else no_counterpart(case, target.spoken)
+    if gap is not None:
+        return gap, True
     for need in case.needs:
         if need in target.without:
             return f"the target goes without {need}: {target.without[need]}", True
         kind, _, name = need.partition(".")
         if need == "region" and target.region is None:
             return "the target file names no region", False
+        if need == "kms" and target.kms is None:
+            return "the target file names no key service", False
         supplied = {"keys": target.keys, "identities": target.identities}.get(kind)
         if supplied is not None and name not in supplied:
             return f"the target file supplies no {need}", False
@@ -129,6 +143,7 @@ class Campaign:
         self._unanswered = 0
         self._turns = Turns(lambda: self._administer("HEAD", self.bucket), forging_gate)
         self._own_buckets = threading.Semaphore(target.own_buckets)
+        self._key = threading.Lock()
 
     def refuse(self, reason: str) -> None:
         """Play nothing: every case of the plan is not run, for this reason."""
@@ -151,15 +166,7 @@ class Campaign:
 
     def run(self, jobs: int) -> Iterator[CaseResult]:
         """Results in the order of the plan, whatever order the cases finish in."""
-        if jobs <= 1:
-            yield from map(self.play_case, self.plan.cases)
-            return
-        with ThreadPoolExecutor(max_workers=jobs) as pool:
-            try:
-                yield from pool.map(self.play_case, self.plan.cases)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        yield from _side_by_side(self.play_case, self.plan.cases, jobs)
 
     def play_case(self, case: Case) -> CaseResult:
         """Play and grade one case. What our own code throws is a harness error of this case alone."""
@@ -172,7 +179,7 @@ class Campaign:
         if self.refused is not None:
             return CaseResult(case, *self.refused, Played((), (), ()), 0.0)
         try:
-            with self._turns.turn(case):
+            with self._turns.turn(case), self._key_for(case):
                 rung, why, played = (
                     self._play_in_its_bucket(case) if case.own_bucket else self._graded(case, self.bucket)
                 )
@@ -180,8 +187,32 @@ class Campaign:
             played, rung, why = Played((), (), ()), "harness_error", f"the suite failed: {error!r}"
         return CaseResult(case, rung, why, played, (time.perf_counter() - started) * 1000)
 
-    def _play_in_the_runs(self, case: Case) -> tuple[Rung, str, Played]:
-        return self._graded(case, self.bucket)
+    @contextlib.contextmanager
+    def _key_for(self, case: Case) -> Iterator[None]:
+        """The key whose state a case changes, for this case alone; usable again afterwards."""
+        if not case.switches_key():
+            yield
+            return
+        entry: tuple[Kind, str, str] = "key", self.bucket, self.target.keys[SWITCHED]
+        with self._key:
+            self._journal.will_create(*entry)
+            try:
+                yield
+            finally:
+                if self._restored(entry[2]):
+                    self._journal.removed(*entry)
+
+    def _restored(self, key_id: str) -> bool:
+        """Make a key usable again; whether it is."""
+        service = self.target.kms
+        if service is None:
+            return False
+        for action in keyservice.RESTORING:
+            asked = keyservice.request(action, service, self.target.identities["owner"], key_id, self.world.now())
+            last = self._transport.exchange(asked).response
+        return last is not None and (
+            last.status == _OK or any(code.encode() in last.body for code in keyservice.USABLE)
+        )
 
     def _graded(self, case: Case, bucket: str) -> tuple[Rung, str, Played]:
         played = self._drive(case, bucket)
@@ -222,6 +253,8 @@ class Campaign:
 
         :raises RuntimeError: the bucket is not this run's, and the request would change it.
         """
+        if request.service == "kms":
+            return self._transport.exchange(request)
         if not self._journal.owns_bucket(request.bucket):
             raise RuntimeError(f"refusing to touch bucket {request.bucket}, which this run did not create")
         if request.method in _WRITES and request.object is not None:
@@ -235,25 +268,38 @@ class Campaign:
         gaps = ((case, lacking(case, self.target)) for case in (self.plan.cases if cases is None else cases))
         return frozenset(clause for case, gap in gaps if gap is not None and gap[1] for clause in case.clauses())
 
-    def clean_up(self) -> CleanUp:
+    def clean_up(self, jobs: int = 1) -> CleanUp:
         """Remove what the journal holds, one delete each."""
         self._unanswered = 0
-        for bucket in dict.fromkeys(entry[1] for entry in self._journal.standing()):
+        for bucket in self._journal.buckets():
             if self._unanswered < _GIVES_UP:
-                self._remove(bucket)
-        left = tuple(f"{bucket}/{name}" if name else bucket for _, bucket, name in self._journal.standing())
-        return CleanUp(self._journal.created, self._journal.created - len(left), left)
+                self._remove(bucket, jobs)
+        standing = tuple(self._journal.standing())
+        created, kept = self._journal.created, sum(kind != "key" for kind, _, _ in standing)
+        return CleanUp(created, created - kept, tuple(starmap(_resource, standing)))
 
-    def _remove(self, bucket: str) -> None:
+    def _remove(self, bucket: str, jobs: int = 1) -> None:
         """Remove a bucket of ours and what the journal says is in it; a policy that forbids it goes first."""
         if bucket != self.bucket:
             self._administer("DELETE", bucket, query=("policy",))
-        for kind, _, name in self._journal.standing(bucket):
-            if self._unanswered >= _GIVES_UP:
-                return
-            gone = self._abort_uploads(bucket, name) if kind == "upload" else self._delete(bucket, name or None)
+        inside = (entry for entry in self._journal.standing(bucket) if entry[0] != "bucket")
+        for (kind, _, name), gone in _side_by_side(self._removed, inside, jobs):
             if gone:
                 self._journal.removed(kind, bucket, name)
+        if self._journal.owns_bucket(bucket) and self._unanswered < _GIVES_UP and self._delete(bucket, None):
+            self._journal.removed("bucket", bucket)
+
+    def _removed(self, entry: tuple[Kind, str, str]) -> tuple[tuple[Kind, str, str], bool]:
+        """Put a key back, or remove an upload or an object; whether that is done.
+
+        Nothing is tried any more once nothing is answered.
+        """
+        kind, bucket, name = entry
+        if self._unanswered >= _GIVES_UP:
+            return entry, False
+        if kind == "key":
+            return entry, self._restored(name)
+        return entry, self._abort_uploads(bucket, name) if kind == "upload" else self._delete(bucket, name)
 
     def _delete(self, bucket: str, name: str | None, query: tuple[str, ...] = ()) -> bool:
         exchange = self._administer("DELETE", bucket, name, query)
@@ -274,6 +320,32 @@ class Campaign:
         exchange = self._administration.exchange(assemble(template, scene, scene.values(), None))
         self._unanswered = self._unanswered + 1 if exchange.response is None else 0
         return exchange
+
+
+def _resource(kind: Kind, bucket: str, name: str) -> str:
+    """How a resource that is left is called."""
+    if kind == "key":
+        return f"the state of key {name}"
+    return f"{bucket}/{name}" if name else bucket
+
+
+def _side_by_side(do: Callable[[_Item], _Result], items: Iterable[_Item], jobs: int) -> Iterator[_Result]:
+    """What ``do`` returns for each item, in their order, so many at a time."""
+    if jobs <= 1:
+        yield from map(do, items)
+        return
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        begun: deque[Future[_Result]] = deque()
+        try:
+            for item in items:
+                begun.append(pool.submit(do, item))
+                if len(begun) > _AHEAD:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def upload_ids(document: bytes, name: str) -> tuple[str, ...]:

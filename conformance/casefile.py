@@ -10,16 +10,19 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import marshal
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conformance import cache
+from conformance.dialectfile import load_dialect
 from conformance.placeholders import names_in
 from conformance.vocabulary import (
     CEILING,
     STRENGTH,
+    SWITCHED,
     BodySpec,
     BytesDue,
     Case,
@@ -47,6 +50,8 @@ GIVEN_PLACEHOLDERS = frozenset({
     "region",
 })  # fmt: skip
 _STAGES: tuple[tuple[str, Stage], ...] = (("setup", "setup"), ("control", "control"), ("steps", "step"))
+_PLAIN = 2
+"""The version of marshal whose bytes depend on the value alone."""
 _CASE_START = re.compile(r"^- +id: +([A-Z0-9-]+) *$", re.MULTILINE)
 
 
@@ -82,6 +87,11 @@ def load_library(root: Path = LIBRARY_ROOT) -> Library:
 
 
 def _build(root: Path, sources: list[tuple[Path, str]]) -> Library:
+    with cache.nothing_is_garbage():
+        return _checked(root, sources)
+
+
+def _checked(root: Path, sources: list[tuple[Path, str]]) -> Library:
     from conformance.strictyaml import parse_fast
 
     digest = hashlib.sha256()
@@ -157,6 +167,7 @@ def _kind_of(relative: Path) -> str | None:
         "requirements": "requirements",
         "profiles": "profiles",
         "signing": None,
+        "dialects": None,
         "passive.yaml": None,
         "properties.yaml": None,
     }
@@ -217,11 +228,40 @@ def _profiles(
         value = document.value
         problems += [
             f"{document.at(('clauses', index))}: unknown clause {clause}{_nearest(clause, requirements)}"
-            for index, clause in enumerate(value["clauses"])
+            for index, clause in enumerate(value.get("clauses", ()))
             if clause not in requirements
         ]
-        found[value["name"]] = Profile(value["name"], value["title"], tuple(value["clauses"]))
+        found[value["name"]] = Profile(value["name"], value["title"], tuple(value.get("clauses", ())))
+    for document in documents:
+        if "base" in document.value:
+            found[document.value["name"]] = _derived(document, found, requirements, problems)
     return found
+
+
+def _derived(
+    document: Document,
+    profiles: Mapping[str, Profile],
+    requirements: Mapping[str, Requirement],
+    problems: list[str],
+) -> Profile:
+    """A profile that takes its clauses from another, without those that its dialect lacks."""
+    value = document.value
+    name, title, base, dialect = value["name"], value["title"], value["base"], None
+    try:
+        dialect = load_dialect(value["dialect"])
+    except CaseError as error:
+        problems.append(f"{document.at(('dialect',))}: {error}")
+    if base not in profiles:
+        problems.append(f"{document.at(('base',))}: no profile named {base!r}{_nearest(base, profiles)}")
+    if dialect is None or base not in profiles:
+        return Profile(name, title, ())
+    unknown = [clause for clause in (*dialect.lacks, *dialect.alters) if clause not in requirements]
+    problems += [
+        f"cases/dialects/{dialect.name}.yaml: unknown clause {clause}{_nearest(clause, requirements)}"
+        for clause in unknown
+    ]
+    clauses = tuple(clause for clause in profiles[base].clauses if clause not in dialect.lacks)
+    return Profile(name, title, clauses, dialect.lacks, dialect.levels)
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
@@ -237,6 +277,7 @@ def _cases(
 ) -> tuple[Case, ...]:
     ids: dict[str, str] = {}
     built: list[Case] = []
+    read_before: dict[object, _Read] = {}
     for document in documents:
         lines = _lines_of_cases(document)
         for index, data in enumerate(document.value["cases"]):
@@ -247,7 +288,7 @@ def _cases(
                     f"{document.at((*place, 'id'))}: case id {data['id']} is used already at {ids[data['id']]}"
                 )
             ids[data["id"]] = f"{document.file}:{line}"
-            reader = _CaseReader(document, place, data, requirements, shapes)
+            reader = _CaseReader(document, place, data, requirements, shapes, read_before)
             built += reader.cases(line)
             problems += reader.problems
     return tuple(built)
@@ -309,19 +350,30 @@ def _errata(
     return tuple(found)
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A step without fault, and what a case knows after it; ``key`` tells it from every other."""
+
+    step: Step
+    known: frozenset[str]
+    bodies: frozenset[str]
+    key: int
+
+
 class _CaseReader:
     """One case of a document, read and checked against clauses and placeholders."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a case is checked against
         self,
         document: Document,
         place: Place,
         data: dict[str, Any],
         requirements: Mapping[str, Requirement],
         shapes: Mapping[str, str],
+        read_before: dict[object, _Read],
     ) -> None:
         self.document, self.place, self.data = document, place, data
-        self.requirements, self.shapes = requirements, shapes
+        self.requirements, self.read_before = requirements, read_before
         self.problems: list[str] = []
         self.rows: list[dict[str, str]] = data.get("each", [{}])
         self.known = set(GIVEN_PLACEHOLDERS) | {f"shape.{name}" for name in shapes}
@@ -330,6 +382,7 @@ class _CaseReader:
                 kind, set()
             )
         self.bodies: set[str] = set()
+        self.so_far: object = marshal.dumps([data.get(word) for word in ("cites", "level", "needs", "each")], _PLAIN)
 
     def problem(self, place: Iterable[str | int], text: str) -> None:
         self.problems.append(f"{self.document.at((*self.place, *place))}: {text}")
@@ -339,7 +392,7 @@ class _CaseReader:
         self._check_rows()
         self._check_level((), data["cites"], data["level"])
         steps = tuple(
-            self._step(stage, (word, index), number, step)
+            self._read_step(stage, (word, index), number, step)
             for word, stage in _STAGES
             for number, (index, step) in enumerate(enumerate(data.get(word, ())), 1)
         )
@@ -394,9 +447,25 @@ class _CaseReader:
             need = f"; add {name} to needs" if name.startswith("keys.") else _nearest(name, self.known)
             self.problem(place, f"unknown placeholder {{{name}}}{need}")
 
+    def _read_step(self, stage: Stage, place: Place, number: int, data: dict[str, Any]) -> Step:
+        """A step; one that stands alike after the same steps of another case is read once for both."""
+        key = (self.so_far, stage, number, marshal.dumps(data, _PLAIN))
+        found = self.read_before.get(key)
+        if found is None:
+            faults = len(self.problems)
+            step = self._step(stage, place, number, data)
+            found = _Read(step, frozenset(self.known), frozenset(self.bodies), len(self.read_before))
+            if len(self.problems) == faults:
+                self.read_before[key] = found
+        self.known, self.bodies, self.so_far = set(found.known), set(found.bodies), found.key
+        return found.step
+
     def _step(self, stage: Stage, place: Place, number: int, data: dict[str, Any]) -> Step:
+        self._check_key_service((*place, "request"), data["request"])
         request = self._request((*place, "request"), data["request"])
-        expect = tuple(self._check((*place, "expect", index), check) for index, check in enumerate(data["expect"]))
+        expect = tuple(
+            self._check((*place, "expect", index), check) for index, check in enumerate(data.get("expect", ()))
+        )
         save = data.get("save", {})
         judged = {check.subject for check in expect if check.word != "observe"}
         for name, selector in save.items():
@@ -443,7 +512,17 @@ class _CaseReader:
             remove_after=frozenset(after.get("remove", ())),
             chunked=data.get("chunked"),
             form=None if form is None else FormSpec(tuple(form["fields"]), _optional_tuple(form.get("conditions"))),
+            kms=data.get("kms"),
         )
+
+    def _check_key_service(self, place: Place, data: dict[str, Any]) -> None:
+        if "kms" not in data:
+            return
+        if data["method"] != "POST" or len(data) > 2:  # noqa: PLR2004 - method and kms
+            self.problem((*place, "kms"), "takes method: POST and no other word")
+        lacking = [need for need in ("kms", f"keys.{SWITCHED}") if need not in self.data.get("needs", ())]
+        if lacking:
+            self.problem((*place, "kms"), f"add {' and '.join(lacking)} to needs")
 
     def _check(self, place: Place, data: dict[str, Any]) -> Check:
         cites = tuple(data.get("cites", self.data["cites"]))

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conformance import __version__, exploring, fleet_command, offline, running, verdict
+from conformance import __version__, exploring, fleet_command, history_command, offline, running, verdict
 from conformance.casefile import load_library
 from conformance.shared_options import add_target_options, chosen_target
 from conformance.vocabulary import CaseError, TargetError, UsageError
@@ -72,10 +72,12 @@ def _parser() -> argparse.ArgumentParser:
     defects.add_argument("--html", type=Path, metavar="FILE", help="write the matrix as a page")
     defects.add_argument("--pairs", type=int, default=0, metavar="N", help="also N pairs of defects, drawn by lot")
     defects.add_argument("--over-http", type=int, default=0, metavar="N", help="also N servers through sockets")
+    defects.add_argument("--dialect", default="obs", metavar="NAME", help="spoken to the server (default: obs)")
     defects.add_argument("--write", action="store_true", help="refresh proofs and matrix of a checkout")
     defects.set_defaults(command=_defects)
     offline.add_commands(commands)
     fleet_command.add_command(commands)
+    history_command.add_commands(commands)
     exploring.add_commands(commands, add_target_options)
     for name, explore in (
         ("probe", _probe),
@@ -167,7 +169,12 @@ def _orphans(library: Library) -> Iterator[str]:
 
 def _defects(options: argparse.Namespace) -> int:
     from conformance.defects_command import run_defects, unknown_names
+    from conformance.dialectfile import OWN, names
 
+    if options.dialect not in names():
+        raise UsageError(f"no dialect named {options.dialect!r}; there are: {', '.join(names())}")
+    if options.write and options.dialect != OWN:
+        raise UsageError("--write refreshes what was found in OBS's own dialect; leave out --dialect")
     unknown = unknown_names(options.names)
     if unknown:
         lists = "obs-reference-server --list-defects and --list-variants show them"

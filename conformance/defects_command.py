@@ -35,7 +35,7 @@ def run_defects(options: argparse.Namespace) -> int:
     wanted = options.names or [*DEFECTS, *VARIANTS]
     work = [("defect" if name in DEFECTS else "variant", name) for name in wanted]
     results: list[DefectResult | VariantResult] = []
-    for result in run_all(LIBRARY_ROOT, work, max(1, options.jobs)):
+    for result in run_all(LIBRARY_ROOT, work, max(1, options.jobs), options.dialect):
         results.append(result)
         print(f"{result.name:40} {_told(result)}", flush=True)
     _write(options, results)
@@ -60,7 +60,7 @@ def _told(result: DefectResult | VariantResult) -> str:
 
 
 def _write(options: argparse.Namespace, results: list[DefectResult | VariantResult]) -> None:
-    document = matrix_document(ground_of(LIBRARY_ROOT).stage.plan, results)
+    document = matrix_document(ground_of(LIBRARY_ROOT, options.dialect).stage.plan, results)
     if options.json is not None:
         options.json.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     if options.html is not None:
@@ -79,7 +79,9 @@ def _pairs(options: argparse.Namespace) -> int:
     pairs = draw_pairs(options.pairs, SEED)
     masked = 0
     for names, killers in zip(
-        pairs, run_all(LIBRARY_ROOT, [("pair", names) for names in pairs], max(1, options.jobs)), strict=True
+        pairs,
+        run_all(LIBRARY_ROOT, [("pair", names) for names in pairs], max(1, options.jobs), options.dialect),
+        strict=True,
     ):
         if not killers:
             masked += 1

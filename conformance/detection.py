@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from conformance.campaign import Campaign, make_plan
 from conformance.casefile import load_library
+from conformance.dialectfile import OWN
 from conformance.journal import Journal
 from conformance.selftest import SEED, Rig, ServiceTransport
 from conformance.world import World
@@ -49,7 +50,7 @@ class _Passing(Campaign):
 
     rig: Rig
 
-    def _remove(self, bucket: str) -> None:
+    def _remove(self, bucket: str, jobs: int = 1) -> None:  # noqa: ARG002 - there is no server to be quick with
         self.rig.lay_bare(bucket)
 
 
@@ -70,11 +71,12 @@ class Stage:
 
     library: Library
     plan: Plan
+    dialect: str = OWN
 
     @classmethod
-    def of(cls, library: Library) -> Stage:
-        """The whole library under the profile of the bundled server."""
-        return cls(library, make_plan(library, Rig(_dice()).target.profile))
+    def of(cls, library: Library, dialect: str = OWN) -> Stage:
+        """The whole library under the profile of the bundled server, in a dialect."""
+        return cls(library, make_plan(library, Rig(_dice(), dialect=dialect).target.profile), dialect)
 
     def play(
         self,
@@ -91,7 +93,7 @@ class Stage:
         :param heard: called with each request.
         :raises RuntimeError: the server crashed; a wrong server is one that works and does something else.
         """
-        rig = Rig(_dice())
+        rig = Rig(_dice(), dialect=self.dialect)
         transport = ServiceTransport(rig.serve(seams), reads)
         journal = Journal(Path(os.devnull), rig.target.endpoint)
         campaign = _Passing(
@@ -128,9 +130,9 @@ class Ground:
     reach: Mapping[str, frozenset[str]]
 
     @classmethod
-    def of(cls, library: Library) -> Ground:
+    def of(cls, library: Library, dialect: str = OWN) -> Ground:
         """Play the honest server once, watched on behalf of all others."""
-        stage = Stage.of(library)
+        stage = Stage.of(library, dialect)
         servers: dict[str, Defect | Variant] = {**DEFECTS, **VARIANTS}
         notes = Notes()
 
@@ -248,23 +250,23 @@ def _observations(results: Iterable[CaseResult]) -> list[tuple[tuple[str, str, s
 
 # ---- in parallel -------------------------------------------------------------------------------------------------
 
-_ground: dict[Path, Ground] = {}
+_ground: dict[tuple[Path, str], Ground] = {}
 
 
-def ground_of(root: Path) -> Ground:
-    """The honest play of a library, made once in each process; a forked one finds its parent's."""
-    if root not in _ground:
-        _ground[root] = Ground.of(load_library(root))
-    return _ground[root]
+def ground_of(root: Path, dialect: str = OWN) -> Ground:
+    """The honest play of a library in a dialect, made once in each process; a forked one finds its parent's."""
+    if (root, dialect) not in _ground:
+        _ground[root, dialect] = Ground.of(load_library(root), dialect)
+    return _ground[root, dialect]
 
 
-def _work(root: Path, kind: str, what: Any) -> Any:  # noqa: ANN401 - a row of the table below
-    return getattr(ground_of(root), kind)(what)
+def _work(root: Path, dialect: str, kind: str, what: Any) -> Any:  # noqa: ANN401 - a row of the table below
+    return getattr(ground_of(root, dialect), kind)(what)
 
 
-def run_all(root: Path, work: Sequence[tuple[str, Any]], jobs: int) -> Iterator[Any]:
+def run_all(root: Path, work: Sequence[tuple[str, Any]], jobs: int, dialect: str = OWN) -> Iterator[Any]:
     """Do (method of `Ground`, its argument) in worker processes; results in the order of the work."""
-    ground = ground_of(root)
+    ground = ground_of(root, dialect)
 
     def cost(item: tuple[str, Any]) -> int:
         names = item[1] if isinstance(item[1], tuple) else (item[1],)
@@ -272,7 +274,7 @@ def run_all(root: Path, work: Sequence[tuple[str, Any]], jobs: int) -> Iterator[
 
     with ProcessPoolExecutor(max_workers=jobs) as pool:
         dearest_first = sorted(work, key=cost, reverse=True)
-        futures = {item: pool.submit(_work, root, *item) for item in dearest_first}
+        futures = {item: pool.submit(_work, root, dialect, *item) for item in dearest_first}
         for item in work:
             yield futures[item].result()
 

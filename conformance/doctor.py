@@ -16,6 +16,8 @@ from urllib.request import getproxies, proxy_bypass
 
 from conformance.judge import http_date, parse_xml
 from conformance.play import Scene, assemble
+from conformance.translation import answer as in_our_words
+from conformance.translation import header_line
 from conformance.vectors import judge_vector, load_vectors
 from conformance.vocabulary import BodySpec, RequestTemplate
 from conformance.wire import tls_context
@@ -279,7 +281,9 @@ class Doctor:
         head = None
         if code_of(sent) == "SignatureDoesNotMatch":
             bare = self._assembled(replace(template, headers=()))
-            added = replace(bare, head=bare.head[:-2] + f"{_META}:kept\r\n\r\n".encode())
+            line = f"{_META}:kept"
+            line = line if self._target.spoken is None else header_line(self._target.spoken, line)
+            added = replace(bare, head=bare.head[:-2] + f"{line}\r\n\r\n".encode())
             if self._answered(self._send(added)).status in _CREATED:
                 head = self._answered(self._get("HEAD", "headers"))
                 if not head.values(_META):
@@ -346,7 +350,8 @@ class Doctor:
 
     def _answered(self, exchange: Exchange) -> Response:
         if exchange.response is not None:
-            return exchange.response
+            spoken = self._target.spoken
+            return exchange.response if spoken is None else in_our_words(spoken, exchange.response, content=False)
         for name, words, remedy in _REMEDIES:
             if words in exchange.outcome:
                 raise _StopError(exchange.outcome, remedy, name)

@@ -12,9 +12,20 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from conformance.dialectfile import load_dialect
 from conformance.recording import Recorder
 from conformance.results import Redactor
-from conformance.vocabulary import ANSWERED, Exchange, Identity, Place, Request, Response, Target, UsageError
+from conformance.vocabulary import (
+    ANSWERED,
+    Exchange,
+    Identity,
+    KeyService,
+    Place,
+    Request,
+    Response,
+    Target,
+    UsageError,
+)
 from conformance.wire import parse_answer
 
 if TYPE_CHECKING:
@@ -165,6 +176,8 @@ def _target(header: Mapping[str, Any]) -> Target:
         dialect=data["dialect"],
         transport=data["transport"],
         without=data["without"],
+        kms=KeyService(**data["kms"]) if "kms" in data else None,
+        spoken=load_dialect(data["dialect"]),
     )
 
 

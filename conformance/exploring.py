@@ -198,7 +198,7 @@ def run_explore(options: argparse.Namespace, campaign: Campaign, seed: int) -> i
     print(f"exploring {campaign.target.name} for {options.seconds:g} s, seed {seed}", flush=True)
     results = explore(
         campaign.play_case,
-        sources_of(library, options.only),
+        sources_of(library, campaign.target, options.only),
         first_seed=seed,
         seconds=options.seconds,
         steps=options.requests,
@@ -303,12 +303,14 @@ def _group_lines(group: Group, *, wires: bool) -> Iterator[str]:
             yield from (f"    {line}" for line in annotated(exchange, ()))
 
 
-def sources_of(library: Library, only: list[str]) -> list[Source]:
-    """What is drawn from: sequences every other turn, between them one property after the other."""
+def sources_of(library: Library, target: Target, only: list[str]) -> list[Source]:
+    """What is drawn from: sequences every other turn, between them key states and one property after the other."""
     from conformance.explore.properties import load_properties
-    from conformance.explore.search import of_property, sequences
+    from conformance.explore.search import key_sequences, of_property, sequences
 
-    everything = {source.name: source for source in (sequences(), *map(of_property, load_properties(library)))}
+    with_keys = [] if target.kms is None else [key_sequences()]
+    drawn = (sequences(), *with_keys, *map(of_property, load_properties(library)))
+    everything = {source.name: source for source in drawn}
     unknown = [name for name in only if name not in everything]
     if unknown:
         raise CaseError(f"--only {unknown[0]}: there are {', '.join(everything)}")

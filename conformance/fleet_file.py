@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from conformance.target import load_target, target_of
+from conformance.target import WORDS, load_target, target_of
 from conformance.vocabulary import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ EXPLORE_RATE = 50.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _OWN = frozenset({"name", "tags", "target", "profile", "schedule", "limits"})
 """Words of an endpoint that are the fleet's; all others are those of a target file."""
-_TARGET_WORDS = ("endpoint", "region", "addressing", "transport", "identities", "keys", "without", "tls")
+_TARGET_WORDS = tuple(word for word in WORDS if word not in _OWN)
 _CREDENTIALS = ("access_key", "secret_key")
 _ENV = "env:"
 _REDIS = "redis"

@@ -279,7 +279,7 @@ def _explore(here: _Attempt) -> Outcome:
                 return Outcome(3, campaign.refused[1], str(attempt), left=here.left)
             results = explore(
                 campaign.play_case,
-                sources_of(library, list(schedule.explore_only)),
+                sources_of(library, target, list(schedule.explore_only)),
                 first_seed=piece.seed,
                 seconds=schedule.explore_s,
                 steps=schedule.explore_requests,
@@ -319,7 +319,7 @@ def _conclude(piece: Piece, schedule: Schedule) -> Outcome:
     folder, code, says = Path(piece.folder), 0, ""
     if piece.parts:
         merged = parts.merge([Path(part) / "results.jsonl" for part in piece.parts])
-        says, code = parts.write(merged, folder / "results.jsonl", lambda _: None, strict=schedule.strict)
+        says, code = parts.write(merged, folder / "results.jsonl", strict=schedule.strict)
         render(folder / "results.jsonl", folder, argparse.Namespace(previous=None, page=[]))
     found = shortest(piece.findings)
     if found:

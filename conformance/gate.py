@@ -5,11 +5,12 @@ Brings the doctor, baseline files and the clock together for the command line. P
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from conformance import baseline, baseline_file
+from conformance.discovery import CAPABILITY, DANGER, DECLARED, Discovery, absent
 from conformance.doctor import Doctor, diagnosis
 from conformance.vocabulary import CaseError
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from conformance.doctor import Check
     from conformance.journal import Journal
     from conformance.transport import Transport
+    from conformance.verdict import Tally
     from conformance.vocabulary import CaseResult, Requirement, Target
     from conformance.world import World
 
@@ -30,8 +32,11 @@ VALID_DAYS = 90
 
 
 def examine(target: Target, world: World, journal: Journal, transport: Transport) -> tuple[Check, ...]:
-    """The pre-flight of a run."""
-    return tuple(Doctor(target, world, journal, transport).examine())
+    """The pre-flight of a run; in another dialect than OBS's also what the endpoint has no part of."""
+    checks = tuple(Doctor(target, world, journal, transport).examine())
+    if target.spoken is None or diagnosis(checks) is not None:
+        return checks
+    return (*checks, *Discovery(target, world, journal, transport).find())
 
 
 def log_of(checks: tuple[Check, ...]) -> list[dict[str, str]]:
@@ -45,6 +50,16 @@ def refusal(checks: tuple[Check, ...]) -> str:
     """Why nothing can be measured, as one sentence with its remedy; empty when nothing stands in the way."""
     stop = diagnosis(checks)
     return "" if stop is None else f"{stop.name}: {stop.says}. Remedy: {stop.remedy}."
+
+
+def discovered(checks: tuple[Check, ...]) -> tuple[Check, ...]:
+    """What probes have found, which a reader must know before the cases: absent, declared otherwise, dangerous."""
+    return tuple(check for check in checks if check.name.startswith((CAPABILITY, DECLARED, DANGER)))
+
+
+def narrowed(target: Target, checks: tuple[Check, ...]) -> Target:
+    """The target without what probes have found absent; what its file says of a feature goes before."""
+    return replace(target, without={**absent(checks), **target.without})
 
 
 def show(check: Check, say: Callable[[str], None]) -> None:
@@ -79,6 +94,7 @@ class Known:
         if self._writes and not options.owner:
             raise CaseError("--write-baseline needs --owner NAME: every known failure has somebody who looks after it")
         self._entries = () if self._writes and not self._path.exists() else baseline_file.read_baseline(self._path)
+        self._ids = frozenset(entry.id for entry in self._entries)
 
     @classmethod
     def asked_for(cls, options: argparse.Namespace) -> Known | None:
@@ -86,25 +102,33 @@ class Known:
         asked = options.baseline is not None or options.write_baseline is not None
         return cls(options, date.today()) if asked else None  # noqa: DTZ011 - a day of the place where the gate stands
 
+    def concerns(self, result: CaseResult, *, strict: bool) -> bool:
+        """Whether the baseline has anything to say of a result."""
+        return result.case.id in self._ids or baseline.failing(result, strict=strict)
+
     def settle(  # noqa: PLR0913 - what a conclusion depends on
         self,
         requirements: Sequence[Requirement],
-        results: Sequence[CaseResult],
+        kept: Sequence[CaseResult],
+        tally: Tally,
         library: Collection[str],
         *,
         declared: frozenset[str],
         strict: bool,
         redact: Callable[[str], str],
     ) -> Settled:
-        """Hold the results against the baseline, after mending its file, without secrets, if that was asked for."""
-        rows = baseline.judge(self._entries, results, library=library, today=self._today, strict=strict)
+        """Hold a run against the baseline, after mending its file, without secrets, if that was asked for.
+
+        :param kept: the results that :meth:`concerns` asks for.
+        """
+        rows = baseline.judge(self._entries, kept, library=library, today=self._today, strict=strict)
         lines = []
         if self._writes:
             lines.append(self._mend(rows, redact))
             entries = baseline_file.read_baseline(self._path)
-            rows = baseline.judge(entries, results, library=library, today=self._today, strict=strict)
+            rows = baseline.judge(entries, kept, library=library, today=self._today, strict=strict)
         lines += [baseline.sentence(row, self._today) for row in rows if row.state != "not_judged"]
-        code = baseline.exit_code(rows, requirements, results, declared=declared, strict=strict)
+        code = baseline.exit_code(rows, requirements, kept, tally, declared=declared, strict=strict)
         record = {"file": self._path.name, "rows": [_record(row) for row in rows]}
         known = frozenset(row.id for row in rows if row.state == "known")
         return Settled(code, record, (*lines, baseline.headline(rows)), known)

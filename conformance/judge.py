@@ -134,8 +134,7 @@ def _english_numbers(wanted: object) -> str:
     return " or ".join(str(number) for number in _numbers(wanted))
 
 
-def _single(subject: str, view: View) -> Iterator[str]:
-    values = select(subject, view)
+def _single(subject: str, values: tuple[str, ...]) -> Iterator[str]:
     if not values:
         yield f"{subject} is absent"
     elif len(values) > 1:
@@ -144,8 +143,9 @@ def _single(subject: str, view: View) -> Iterator[str]:
 
 def _value_test(test: Callable[[str, str], bool], verb: str) -> Callable[[str, object, View], Iterator[str]]:
     def judge(subject: str, wanted: object, view: View) -> Iterator[str]:
-        yield from _single(subject, view)
-        for value in select(subject, view):
+        values = select(subject, view)
+        yield from _single(subject, values)
+        for value in values:
             if not test(value, str(wanted)):
                 yield f"{subject} is {shown((value,))}, which {verb} '{wanted}'"
 
@@ -153,9 +153,10 @@ def _value_test(test: Callable[[str, str], bool], verb: str) -> Callable[[str, o
 
 
 def _one_of(subject: str, wanted: object, view: View) -> Iterator[str]:
-    yield from _single(subject, view)
+    values = select(subject, view)
+    yield from _single(subject, values)
     options = tuple(wanted) if isinstance(wanted, list | tuple) else (wanted,)
-    for value in select(subject, view):
+    for value in values:
         if value not in options:
             yield f"{subject} is {shown((value,))}, none of {', '.join(map(repr, options))}"
 
@@ -172,17 +173,19 @@ def _absent(subject: str, _: object, view: View) -> Iterator[str]:
 
 
 def _unique(subject: str, _: object, view: View) -> Iterator[str]:
-    yield from _single(subject, view)
+    values = select(subject, view)
+    yield from _single(subject, values)
     kind, _sep, name = subject.partition(" ")
     earlier = {value for response in view.earlier for value in response.values(name)} if kind == "header" else set()
-    for value in select(subject, view):
+    for value in values:
         if value in earlier:
             yield f"{subject} repeats {value!r} of an earlier answer"
 
 
 def _http_date(subject: str, wanted: object, view: View) -> Iterator[str]:
-    yield from _single(subject, view)
-    for value in select(subject, view):
+    values = select(subject, view)
+    yield from _single(subject, values)
+    for value in values:
         seconds = http_date(value)
         if seconds is None:
             yield f"{subject} is {shown((value,))}, not an HTTP date"
@@ -204,9 +207,10 @@ def http_date(value: str) -> float | None:
 
 
 def _not_md5_of(subject: str, wanted: object, view: View) -> Iterator[str]:
-    yield from _single(subject, view)
+    values = select(subject, view)
+    yield from _single(subject, values)
     digest = hashlib.md5(view.bodies[str(wanted)], usedforsecurity=False).hexdigest()
-    for value in select(subject, view):
+    for value in values:
         if digest in value.lower():
             yield f"{subject} is {shown((value,))}, the MD5 of the body {wanted!r}"
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from conformance.campaign import Plan
     from conformance.gate import Settled
     from conformance.readback import Recorded
+    from conformance.verdict import Tally
     from conformance.vocabulary import CaseResult
 
 _SHARD = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})")
@@ -112,10 +113,16 @@ def _check_part(part: Recorded, first: Recorded) -> None:
         raise CaseError(f"{part.path}: is not of the run of {first.path}: they differ in {', '.join(others)}")
 
 
-def write(merged: Merged, path: Path, settle: Callable[[Merged], Settled | None], *, strict: bool) -> tuple[str, int]:
-    """Conclude over all results and write the merged file; the headline and the exit code."""
-    summary = verdict.conclude(merged.parts[0].requirements(), merged.results, declared=merged.declared, strict=strict)
-    settled = settle(merged)
+def write(
+    merged: Merged, path: Path, settle: Callable[[Merged, Tally], Settled | None] | None = None, *, strict: bool
+) -> tuple[str, int]:
+    """Conclude over all results and write the merged file; the headline and the exit code.
+
+    :param settle: what holds the results against a baseline.
+    """
+    tally = verdict.tally_of(merged.results)
+    summary = tally.conclude(merged.parts[0].requirements(), declared=merged.declared, strict=strict)
+    settled = None if settle is None else settle(merged, tally)
     code = verdict.EXIT[summary.conclusion] if settled is None else settled.exit
     footer = footer_line(
         summary,
@@ -150,9 +157,9 @@ class Resumed:
         lines = (self.recorded.lines[result.case.id] for result in self.kept)
         readback.write_whole(path, self.recorded.header, lines, None)
 
-    def in_order(self, results: Sequence[CaseResult]) -> list[CaseResult]:
-        """Kept and new results in the order of the plan."""
-        found = {result.case.id: result for result in (*self.kept, *results)}
+    def results(self, path: Path) -> list[CaseResult]:
+        """What the file has by now, kept and new, in the order of the plan."""
+        found = {result.case.id: result for result in readback.read_back(path).results}
         return [found[case.id] for case in self.whole.cases if case.id in found]
 
     def arrange(self, path: Path) -> None:

@@ -7,6 +7,7 @@ Braces that do not enclose a name, as in a regular expression's ``{32}`` or in J
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,16 +27,20 @@ def fill(text: str, values: Mapping[str, str]) -> str:
     """
     if "{" not in text:
         return text
-
-    def value_of(match: re.Match[str]) -> str:
-        try:
-            return values[match[1]]
-        except KeyError as error:
-            raise UnknownPlaceholderError(match[1]) from error
-
-    return PLACEHOLDER.sub(value_of, text)
+    filled = list(_parts(text))
+    try:
+        filled[1::2] = [values[name] for name in filled[1::2]]
+    except KeyError as error:
+        raise UnknownPlaceholderError(*error.args) from error
+    return "".join(filled)
 
 
 def names_in(text: str) -> frozenset[str]:
     """The placeholder names a text uses."""
-    return frozenset(PLACEHOLDER.findall(text))
+    return frozenset(_parts(text)[1::2])
+
+
+@lru_cache(maxsize=4096)
+def _parts(text: str) -> tuple[str, ...]:
+    """Literal texts and, between them, names."""
+    return tuple(PLACEHOLDER.split(text))

@@ -12,26 +12,36 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from conformance import judge, signing
+from conformance import judge, keyservice, signing, speaking, translation
 from conformance.bodies import body_bytes
 from conformance.placeholders import fill, names_in
-from conformance.vocabulary import Exchange, Finding, Observation, Place, Played, Request
+from conformance.vocabulary import SWITCHED, Exchange, Finding, Observation, Place, Played, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-    from conformance.vocabulary import BodySpec, Case, Check, RequestTemplate, Response, Step, Target
+    from conformance.vocabulary import (
+        BodySpec,
+        Case,
+        Check,
+        Dialect,
+        KeyAction,
+        RequestTemplate,
+        Response,
+        Step,
+        Target,
+    )
 
 
 BOUNDARY = "obs-conformance-7b1d0f2e9c64"
 """Between the parts of a form; no generated body contains it but by a chance of one in 2 to the 200."""
 
+_DONE = 200
 SKEW_S = 16 * 60
 """One minute beyond the 15 that a request's date may be off (obs_04_0010)."""
 
@@ -65,6 +75,8 @@ class Scene:
         for name, identity in self.target.identities.items():
             given[f"principal.{name}"] = identity.principal or f"domain/{identity.domain_id}:user/*"
         given |= {f"shape.{name}": shape for name, shape in self.shapes.items()}
+        if self.target.spoken is not None:
+            given |= {f"shape.{name}": shape for name, shape in self.target.spoken.shapes.items()}
         if case is not None:
             given |= {name: fill(value, given) for name, value in case.row.items()}
         return given
@@ -113,9 +125,13 @@ def play(case: Case, scene: Scene) -> Generator[Request, Exchange, Played]:
         memory.times.append((asked, judged))
         if exchange.response is None:
             return memory.played(f"{step.name}: no answer: {exchange.outcome}", unanswered=True)
-        view = judge.View(exchange.response, step.request.method, memory.bodies, tuple(memory.answers), judged)
+        if step.request.kms is not None and exchange.response.status != _DONE:
+            refused = f"{step.name}: the key service answers {exchange.response.status} to {step.request.kms}"
+            return memory.played(refused, unanswered=True)
+        answer = understood(scene.target, step.request, exchange.response)
+        view = judge.View(answer, step.request.method, memory.bodies, tuple(memory.answers), judged)
         broken = _judge(step, view, memory)
-        memory.answers.append(exchange.response)
+        memory.answers.append(answer)
         if any(step.stage != "step" or finding.word in {"status", "refused"} for finding in broken):
             return memory.played()
         for name, selector in step.save:
@@ -126,13 +142,24 @@ def play(case: Case, scene: Scene) -> Generator[Request, Exchange, Played]:
     return memory.played()
 
 
+def understood(target: Target, template: RequestTemplate, response: Response) -> Response:
+    """An answer in the words of OBS, whatever dialect it came in."""
+    if target.spoken is None:
+        return response
+    content = template.method == "GET" and template.object is not None
+    return translation.answer(target.spoken, response, content=content)
+
+
 def _remember_body(spec: BodySpec | None, memory: _Memory, scene: Scene, case: Case) -> bytes | None:
     if spec is None:
         return None
     if spec.text is not None:
         memory.bodies[spec.name] = fill(spec.text, memory.values).encode()
     elif spec.name not in memory.bodies:
-        memory.bodies[spec.name] = body_bytes(f"{scene.token}/{case.id}/{spec.name}", spec.size or 0)
+        size = spec.size or 0
+        if scene.target.spoken is not None:
+            size = scene.target.spoken.sizes.get(size, size)
+        memory.bodies[spec.name] = body_bytes(f"{scene.token}/{case.id}/{spec.name}", size)
     return memory.bodies[spec.name]
 
 
@@ -184,24 +211,40 @@ def assemble(template: RequestTemplate, scene: Scene, values: Mapping[str, str],
 
     Added unless listed or omitted: Host first; Date, Authorization and Content-Length at the end, in this order.
     """
+    if template.kms is not None:
+        return _to_key_service(template.kms, scene)
     bucket = fill(template.bucket, values)
     name = None if template.object is None else fill(template.object, values)
     host, path = address(scene.target, bucket, name)
+    spoken = scene.target.spoken
     if template.form is not None:
         body = form_body(template, scene, {**values, "bucket": bucket}, body or b"")
+    elif spoken is not None and body and name is None:
+        body = translation.document_sent(spoken, body)
     wire_body = _chunked(body or b"", template.chunked) if template.chunked else body or b""
     known = _Known(values, host, body or b"", scene.now)
     query = tuple(_parameter(fill(text, known)) for text in template.query)
     lines, expects = _lines_of(template, has_body=body is not None)
-    unsigned = tuple(_header(fill(line, known)) for line in lines)
-    if template.sign == "url":
-        query = _signed_query(template, scene, (bucket, name), query, unsigned)
-    elif template.sign == "header":
-        known["authorization"] = _authorization(template, scene, (bucket, name), query, unsigned)
-    query = tuple(item for item in query if item[0] not in template.remove_after)
-    query += tuple(_parameter(fill(text, known)) for text in template.add_after)
+    if spoken is None:
+        query, lines = _signed(template, scene, (bucket, name), query, lines, known)
+    else:
+        known["authorization"] = speaking.AUTHORIZATION
+        said = speaking.Said(
+            template.method,
+            path,
+            bucket,
+            name,
+            query,
+            tuple(fill(line, known) for line in lines),
+            body or b"",
+            template.sign,
+            template.expires_in,
+            tuple(_parameter(fill(text, known)) for text in template.add_after),
+            template.remove_after,
+        )
+        query, lines = speaking.request(_speaker(spoken, template, scene), said)
     target = f"{path}?{signing.encode_query(query)}" if query else path
-    head = [f"{template.method} {target} HTTP/1.1", *(fill(line, known) for line in lines), "", ""]
+    head = [f"{template.method} {target} HTTP/1.1", *lines, "", ""]
     return Request(
         template.method,
         "\r\n".join(head).encode(),
@@ -210,6 +253,37 @@ def assemble(template: RequestTemplate, scene: Scene, values: Mapping[str, str],
         bucket,
         _form_key(template, values) or name,
     )
+
+
+def _to_key_service(action: KeyAction, scene: Scene) -> Request:
+    service, key_id = scene.target.kms, scene.target.keys.get(SWITCHED)
+    if service is None or key_id is None:  # what a case needs is asked before it plays
+        raise ValueError(f"{action} needs [kms] and keys.{SWITCHED} in the target file")
+    return keyservice.request(action, service, scene.target.identities["owner"], key_id, scene.now())
+
+
+def _signed(  # noqa: PLR0913, PLR0917 - what a signature is made of
+    template: RequestTemplate,
+    scene: Scene,
+    place: tuple[str, str | None],
+    query: tuple[tuple[str, str | None], ...],
+    lines: tuple[str, ...],
+    known: _Known,
+) -> tuple[tuple[tuple[str, str | None], ...], tuple[str, ...]]:
+    """Query and filled header lines, signed in OBS's own way."""
+    unsigned = tuple(_header(fill(line, known)) for line in lines)
+    if template.sign == "url":
+        query = _signed_query(template, scene, place, query, unsigned)
+    elif template.sign == "header":
+        known["authorization"] = _authorization(template, scene, place, query, unsigned)
+    query = tuple(item for item in query if item[0] not in template.remove_after)
+    query += tuple(_parameter(fill(text, known)) for text in template.add_after)
+    return query, tuple(fill(line, known) for line in lines)
+
+
+def _speaker(dialect: Dialect, template: RequestTemplate, scene: Scene) -> speaking.Speaker:
+    identity = scene.target.identities[template.identity]
+    return speaking.Speaker(dialect, identity, scene.now(), scene.target.region or dialect.region)
 
 
 def _form_key(template: RequestTemplate, values: Mapping[str, str]) -> str | None:
@@ -284,8 +358,11 @@ def form_body(template: RequestTemplate, scene: Scene, values: Mapping[str, str]
     if form is None:
         return file
     fields = [(name, value.strip()) for name, _, value in (fill(text, values).partition(":") for text in form.fields)]
+    spoken = scene.target.spoken
     if template.sign == "form":
         fields += _signed_form(template, scene, values, fields)
+    elif spoken is not None:
+        fields = speaking.form_fields(_speaker(spoken, template, scene), fields)
     opening = f"--{BOUNDARY}\r\nContent-Disposition: form-data; name="
     parts = [f'{opening}"{name}"\r\n\r\n{value}\r\n' for name, value in fields]
     parts.append(f'{opening}"file"; filename="file"\r\nContent-Type: application/octet-stream\r\n\r\n')
@@ -303,8 +380,11 @@ def _signed_form(
         if stated is None
         else [json.loads(fill(text, values)) for text in stated]
     )
-    expiry = datetime.fromtimestamp(int(scene.now()) + template.expires_in, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    policy = base64.b64encode(json.dumps({"expiration": expiry, "conditions": conditions}).encode()).decode()
+    if scene.target.spoken is not None:
+        speaker = _speaker(scene.target.spoken, template, scene)
+        fields[:] = speaking.form_fields(speaker, fields)
+        return speaking.signed_form(speaker, conditions, template.expires_in)
+    policy = signing.form_policy(conditions, scene.now() + template.expires_in)
     signature = signing.signature(identity.secret_key, policy)
     return [("AccessKeyId", identity.access_key), ("policy", policy), ("signature", signature)]
 

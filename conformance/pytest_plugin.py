@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import html
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from conformance.campaign import Campaign
     from conformance.casefile import Library
     from conformance.results import Redactor
+    from conformance.verdict import Tally
     from conformance.vocabulary import Case, CaseResult
 
 _HERE = Path(__file__).resolve().parent
@@ -49,6 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--obs-target", metavar="FILE.toml", help="target file (default: the bundled reference server)")
     group.addoption("--obs-profile", metavar="NAME", help="profile to judge by (default: the target file's)")
     group.addoption("--obs-seed", type=int, metavar="N", help="seed of generated names")
+    group.addoption("--obs-no-doctor", action="store_true", help="skip the pre-flight")
     group.addoption(
         "--obs-attach",
         type=int,
@@ -129,7 +131,7 @@ class CaseItem(pytest.Item):
         """Play the case; a gap of the target is a skip with its reason, everything that is not a verdict an error."""
         run = _the_run(self.config)
         self.result = run.campaign.play_case(self.case)
-        run.results.append(_without_exchanges(self.result))
+        run.tally.add(self.result)
         if self.result.rung == "not_applicable":
             pytest.skip(self.result.reason)
         if self.result.rung in _FAILING:
@@ -144,11 +146,6 @@ class CaseItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, int, str]:
         """Where the case stands and what it says."""
         return _HERE.parent / self.case.file, self.case.line - 1, f"{self.case.id}: {self.case.says}"
-
-
-def _without_exchanges(result: CaseResult) -> CaseResult:
-    """What a conclusion needs of a result; the exchanges of all cases together would not fit into memory."""
-    return replace(result, played=replace(result.played, exchanges=()))
 
 
 def _without_secrets(result: CaseResult, redact: Any) -> str:  # noqa: ANN401 - a Redactor, imported late
@@ -171,7 +168,7 @@ class Run:
     """The campaign of this session and what it gave so far."""
 
     campaign: Campaign
-    results: list[CaseResult]
+    tally: Tally
     redact: Redactor
     close: contextlib.ExitStack
 
@@ -183,12 +180,14 @@ def _the_run(config: pytest.Config) -> Run:
 
 
 def _start(config: pytest.Config) -> Run:
+    from conformance import gate
     from conformance.bundled import bundled_server
     from conformance.campaign import Campaign, make_plan
     from conformance.journal import Journal
     from conformance.results import Redactor
     from conformance.target import load_target
     from conformance.transport import open_transport
+    from conformance.verdict import Tally
     from conformance.vocabulary import TargetError
     from conformance.world import World
 
@@ -207,9 +206,14 @@ def _start(config: pytest.Config) -> Run:
     world = World.from_seed(config.getoption("obs_seed"))
     transport = open_transport(target)
     stack.callback(transport.close)
+    if not config.getoption("obs_no_doctor"):
+        refusal = gate.refusal(gate.examine(target, world, journal, transport))
+        if refusal:
+            stack.close()
+            pytest.exit(f"obs-conformance: {Redactor(target.secrets()).text(refusal)}", returncode=3)
     campaign = Campaign(plan, library, target, world, journal, transport=transport)
     campaign.prepare()
-    return Run(campaign, [], Redactor(target.secrets()), stack)
+    return Run(campaign, Tally(), Redactor(target.secrets()), stack)
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
@@ -222,8 +226,6 @@ def pytest_terminal_summary(
     For each failure pytest looks through every report of a phase that passed for something that was printed in it:
     with many cases that takes longer than the run. The reports in which nothing was printed are dropped before.
     """
-    from conformance import verdict
-
     if _RUN not in config.stash:
         yield
         return
@@ -231,7 +233,7 @@ def pytest_terminal_summary(
     quiet[:] = [report for report in quiet if report.sections]
     yield
     run = config.stash[_RUN]
-    summary = verdict.conclude(run.campaign.plan.requirements, run.results, declared=run.campaign.declared())
+    summary = run.tally.conclude(run.campaign.plan.requirements, declared=run.campaign.declared())
     terminalreporter.section("obs-conformance")
     terminalreporter.line(summary.headline)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import time
 from typing import TYPE_CHECKING, Any
 
 from requests.adapters import HTTPAdapter
@@ -14,6 +15,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator
 
 LINES = "X-Lines"
@@ -71,13 +73,39 @@ class _Tee(io.RawIOBase):
         super().close()
 
 
-class _RecordingResponse(http.client.HTTPResponse):
-    """An answer whose stream is copied, interim answers included."""
+class _Bounded(io.RawIOBase):
+    """A socket's stream with one time-out for the whole answer, where libraries have one for each piece of it."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - http.client's own signature
-        super().__init__(*args, **kwargs)
+    def __init__(self, source: Any, connection: socket.socket) -> None:  # noqa: ANN401 - a raw socket reader
+        self._source, self._connection = source, connection
+        timeout = connection.gettimeout()
+        self._until = None if timeout is None else time.perf_counter() + timeout
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:  # noqa: ANN401 - the buffer protocol
+        if self._until is not None:
+            left = self._until - time.perf_counter()
+            if left <= 0:
+                raise TimeoutError("no complete answer in time")
+            self._connection.settimeout(left)
+        count: int | None = self._source.readinto(buffer)
+        return count
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+
+class _RecordingResponse(http.client.HTTPResponse):
+    """An answer whose stream is bounded and copied, interim answers included."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - http.client's own signature
+        super().__init__(sock, *args, **kwargs)
         self.recorder = Recorder()
-        self.fp = _Tee(self.fp, self.recorder)  # type: ignore[assignment]
+        bounded = io.BufferedReader(_Bounded(self.fp.detach(), sock))
+        self.fp = _Tee(bounded, self.recorder)  # type: ignore[assignment]
 
     def _read_status(self) -> tuple[str, int, str]:
         version, status, reason = super()._read_status()  # type: ignore[misc]

@@ -15,6 +15,7 @@ from conformance import verdict
 from conformance.campaign import lacking, make_plan
 from conformance.evidence import unlike
 from conformance.play import Scene, play
+from conformance.profiles import cases_of, requirements_of
 from conformance.results import Redactor, about, conclusion, described, judgement
 from conformance.vocabulary import CaseResult, Played
 
@@ -73,13 +74,14 @@ def rejudge(evidence: Evidence, library: Library, profile: str | None = None) ->
     :raises KeyError: no profile of this name.
     """
     chosen = library.profiles[profile or evidence.header["profile"]["name"]]
-    known = {case.id: case for case in (make_plan(library, chosen.name).cases if profile else library.cases)}
+    cases = make_plan(library, chosen.name).cases if profile else cases_of(library, chosen)
+    known = {case.id: case for case in cases}
     kept = [(known[recorded.id], recorded) for recorded in evidence.cases if recorded.id in known]
     results = [_judge(case, recorded, evidence.target, library) for case, recorded in kept]
     gaps = [(case, lacking(case, evidence.target)) for case, _ in kept]
     then = evidence.footer
     summary = verdict.conclude(
-        [library.requirements[clause] for clause in chosen.clauses],
+        requirements_of(library, chosen),
         results,
         declared=frozenset(clause for case, gap in gaps if gap and gap[1] for clause in case.clauses()),
         strict=bool(evidence.header.get("strict", False)),
@@ -198,7 +200,7 @@ def _held(check: Mapping[str, Any]) -> str:
 def rewritten(evidence: Evidence, judged: Rejudged, library: Library) -> Iterator[bytes]:
     """The results file as it would be with these verdicts; the same bytes where nothing changed."""
     yield _line(_header(evidence, judged, library))
-    rows, cases = {row.id: row for row in judged.rows}, {case.id: case for case in library.cases}
+    rows, cases = {row.id: row for row in judged.rows}, {case.id: case for case in cases_of(library, judged.profile)}
     stale = {"source"} if library.digest != evidence.header["library"]["digest"] else set()
     for case in evidence.cases:
         if case.id in rows:
@@ -209,9 +211,7 @@ def rewritten(evidence: Evidence, judged: Rejudged, library: Library) -> Iterato
 
 
 def _header(evidence: Evidence, judged: Rejudged, library: Library) -> Mapping[str, Any]:
-    changes: dict[str, Any] = described(
-        library, judged.profile, [library.requirements[clause] for clause in judged.profile.clauses]
-    )
+    changes: dict[str, Any] = described(library, judged.profile, requirements_of(library, judged.profile))
     changes["planned"] = [id_ for id_ in evidence.header["planned"] if id_ not in judged.dropped]
     return {**evidence.header, **changes}
 

@@ -6,6 +6,7 @@ One redactor through which all text passes; see ``reports/results.schema.json`` 
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import re
@@ -44,9 +45,9 @@ _HONEST = {"date": "{date}", "x-obs-date": "{date}", "authorization": "{authoriz
 
 _VALUE = r"((?:[A-Za-z0-9+/=]|%[0-9A-Fa-f]{2})+)"
 _SIGNATURES = (
-    re.compile(r"(OBS [A-Za-z0-9]{1,128}:)" + _VALUE),
+    re.compile(r"((?:OBS|AWS) [A-Za-z0-9]{1,128}:)" + _VALUE),
     re.compile(r"(Signature=)" + _VALUE),
-    re.compile(r'(name=\\?"signature\\?"(?:\\r\\n|\r\n){2})' + _VALUE),
+    re.compile(r'(name=\\?"(?:x-amz-)?signature\\?"(?:\\r\\n|\r\n){2})' + _VALUE),
 )
 """In a header, in a URL, in a form. Each begins with a literal, which the search can jump to."""
 _TOKEN = re.compile(
@@ -55,6 +56,9 @@ _TOKEN = re.compile(
 _ECHO = 20
 """A signature of this length is looked for everywhere, because servers repeat it; a shorter one is no signature."""
 _UNPACKED = 1 << 20
+_BATCH = 1000
+_MADE_KEPT = 64
+"""Bytes shown of a body that anybody can make again: enough to know it by."""
 _ESCAPES = re.compile("%[0-9A-F]{2}")
 _TELLING = 8
 """A shorter piece of Base64 may stand anywhere."""
@@ -161,7 +165,7 @@ class ResultsFile:
     ) -> None:
         """Write the first line; ``doctor`` is the log of the pre-flight, ``shard`` the part (from 1) of how many."""
         about = described(library, profile, requirements)
-        self._line(
+        head = json.dumps(
             {
                 "kind": "header",
                 "format": 1,
@@ -177,6 +181,7 @@ class ResultsFile:
                     "transport": target.transport,
                     "without": dict(target.without),
                     "keys": dict(target.keys),
+                    **({} if target.kms is None else {"kms": dataclasses.asdict(target.kms)}),
                     "identities": {name: _identity(identity) for name, identity in target.identities.items()},
                 },
                 "strict": strict,
@@ -184,12 +189,20 @@ class ResultsFile:
                 "started": started,
                 "doctor": [dict(check) for check in doctor],
                 **({} if shard is None else {"shard": {"part": shard[0], "of": shard[1]}}),
-                "planned": [case.id for case in cases],
+                "planned": [],
                 "clauses": about["clauses"],
                 "pages": about["pages"],
                 "errata": about["errata"],
             }
         )
+        # Of very many cases the list is longer than all they need to play, so it is written as it is made.
+        before, planned, after = head.partition('"planned": [')
+        self._file.write(self._redactor.text(before) + planned)
+        for start in range(0, len(cases), _BATCH):
+            ids = json.dumps([case.id for case in cases[start : start + _BATCH]])
+            self._file.write((", " if start else "") + self._redactor.text(ids[1:-1]))
+        self._file.write(self._redactor.text(after) + "\n")
+        self._file.flush()
 
     def case(self, result: CaseResult, *, source: str = "", proofs: Sequence[Proof] = ()) -> str:
         """Write the line of one case; returns its reason as written, where the exchanges told what is secret in it.
@@ -376,16 +389,18 @@ def _exchange(  # noqa: PLR0913, PLR0917 - what was played, when, as what, and w
     label: str,
     kept_of: Callable[[bytes], bytes],
 ) -> dict[str, Any]:
-    received = {"head": exchange.received_head.decode("latin-1"), **_body(exchange.received_body, kept_of)}
-    if exchange.response is not None and exchange.response.body != exchange.received_body:
-        received["content"] = _body(exchange.response.body, kept_of)
+    came = exchange.received_body
+    received = {"head": exchange.received_head.decode("latin-1"), **_body(came, kept_of(came))}
+    if exchange.response is not None and exchange.response.body != came:
+        received["content"] = _body(exchange.response.body, kept_of(exchange.response.body))
     sent = exchange.request.body if exchange.sent_body else b""
+    made = _made(template, sent, label)
     return {
         "step": step,
         "sent": {
             "head": exchange.request.head.decode("latin-1"),
-            **_body(sent, kept_of),
-            **_made(template, sent, label),
+            **_body(sent, sent[:_MADE_KEPT] if made else kept_of(sent)),
+            **made,
         },
         "received": received,
         "outcome": exchange.outcome,
@@ -398,9 +413,9 @@ def _exchange(  # noqa: PLR0913, PLR0917 - what was played, when, as what, and w
 
 
 def _made(template: RequestTemplate, body: bytes, label: str) -> dict[str, Any]:
-    """How a body too long to keep can be made again: so many bytes of SHAKE-128 over the label."""
+    """How a body of ours can be made again, so that its beginning is enough: bytes of SHAKE-128 over a label."""
     spec = template.body
-    if spec is None or spec.size != len(body) or len(body) <= kept(body):
+    if spec is None or spec.size != len(body) or len(body) <= _MADE_KEPT:
         return {}
     full = f"{label}/{spec.name}"
     return {"made": {"label": full, "size": len(body)}} if body_bytes(full, len(body)) == body else {}
@@ -408,15 +423,17 @@ def _made(template: RequestTemplate, body: bytes, label: str) -> dict[str, Any]:
 
 def _how_signed(template: RequestTemplate) -> str:
     """The kind of signature, or "altered" when the case spoils it on purpose: signing again would mend it."""
+    if template.kms is not None:
+        return "key-service"
     own = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in template.headers)}
     spoilt = any(own.get(name, honest) != honest for name, honest in _HONEST.items())
     altered = spoilt or template.add_after or template.remove_after or template.omit & {"Date", "Authorization"}
     return "altered" if altered else template.sign
 
 
-def _body(body: bytes, kept_of: Callable[[bytes], bytes]) -> dict[str, Any]:
+def _body(body: bytes, shown: bytes) -> dict[str, Any]:
     return {
-        "body": kept_of(body).decode("latin-1"),
+        "body": shown.decode("latin-1"),
         "body_size": len(body),
         "body_sha256": hashlib.sha256(body).hexdigest() if body else "",
     }

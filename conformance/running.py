@@ -31,7 +31,7 @@ from conformance.vocabulary import UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from conformance.campaign import Campaign, CleanUp, Plan
     from conformance.casefile import Library
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 _NAMED = 3
 _MARKS = {"pass": "ok", "observed": "seen", "not_applicable": "n/a"}
+_QUIET = frozenset(_MARKS)
+"""Rungs that nobody has to look at."""
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -217,7 +219,7 @@ def _plan(library: Library, target: Target, options: argparse.Namespace) -> Plan
     return part_of(plan, options.shard)
 
 
-def play_run(  # noqa: C901, PLR0913 - a run has this many parts
+def play_run(  # noqa: PLR0913 - a run has this many parts
     campaign: Campaign,
     library: Library,
     options: argparse.Namespace,
@@ -237,8 +239,8 @@ def play_run(  # noqa: C901, PLR0913 - a run has this many parts
     from conformance.progress import Progress as Terminal
     from conformance.results import Redactor, ResultsFile, footer_line
 
-    plan, target, world = campaign.plan, campaign.target, campaign.world
-    path, redactor = out / "results.jsonl", Redactor(target.secrets())
+    plan, world = campaign.plan, campaign.world
+    path, redactor = out / "results.jsonl", Redactor(campaign.target.secrets())
     if resumed is not None:
         resumed.begin(path)
     results_file = ResultsFile(path, redactor, append=resumed is not None)
@@ -248,6 +250,9 @@ def play_run(  # noqa: C901, PLR0913 - a run has this many parts
     except KeyboardInterrupt:
         checks, interrupted = (), True
     refusal = gate.refusal(checks)
+    target = campaign.target = gate.narrowed(campaign.target, checks)
+    for check in gate.discovered(checks):
+        gate.show(check, _redacted(redactor.text, _say))
     if resumed is None:
         results_file.header(
             library=library,
@@ -264,22 +269,26 @@ def play_run(  # noqa: C901, PLR0913 - a run has this many parts
     if progress is None:
         progress = Terminal(target.name, len(plan.cases), sys.stdout, live=sys.stdout.isatty())
     say = _redacted(redactor.text, progress.say)
-    playing = partial(_play_cases, campaign, options, results_file, refusal, say=say, step=progress.step)
-    results, stopped = ([], True) if interrupted else playing()
+    seen = _Seen(options, known)
+    stopped = interrupted or _play_cases(campaign, options, results_file, refusal, seen, say=say, step=progress.step)
     progress.close()
-    cleaned = campaign.clean_up()
+    cleaned = campaign.clean_up(options.jobs or target.jobs)
     cases = plan.cases
     if resumed is not None:
-        results, cases = resumed.in_order(results), resumed.whole.cases
+        seen, cases = _Seen.of(resumed.results(path), options, known), resumed.whole.cases
     declared = campaign.declared(cases)
-    summary = verdict.conclude(
-        plan.requirements, results, declared=declared, strict=options.strict, interrupted=stopped
-    )
+    summary = seen.tally.conclude(plan.requirements, declared=declared, strict=options.strict, interrupted=stopped)
     code, settled = verdict.EXIT[summary.conclusion], None
     if known is not None and not stopped:
         ids = {case.id for case in library.cases}
         settled = known.settle(
-            plan.requirements, results, ids, declared=declared, strict=options.strict, redact=redactor.text
+            plan.requirements,
+            seen.kept,
+            seen.tally,
+            ids,
+            declared=declared,
+            strict=options.strict,
+            redact=redactor.text,
         )
         code = settled.exit
     results_file.footer(
@@ -295,10 +304,9 @@ def play_run(  # noqa: C901, PLR0913 - a run has this many parts
     if resumed is not None:
         resumed.arrange(path)
     _tell_left(cleaned, out)
-    if options.annotations is not None:
-        for line in annotations.github(results, () if settled is None else settled.known):
-            say(line)
-    for line in (*(() if settled is None else settled.lines), summary.headline):
+    known_ids, told = (frozenset(), ()) if settled is None else (settled.known, settled.lines)
+    annotated = annotations.github(seen.kept, known_ids) if options.annotations else ()
+    for line in (*annotated, *told, summary.headline):
         say(line)
     return code
 
@@ -307,21 +315,48 @@ def _redacted(redact: Callable[[str], str], say: Callable[[str], None]) -> Calla
     return lambda line: say(redact(line))
 
 
+class _Seen:
+    """What a run remembers of its results: a tally of all, and those that baseline and annotations will ask for.
+
+    With all exchanges, or even all findings, a long run would not fit into memory; the results file has them.
+    """
+
+    def __init__(self, options: argparse.Namespace, known: Known | None) -> None:
+        self.tally = verdict.Tally()
+        self.kept: list[CaseResult] = []
+        self._strict, self._annotated, self._known = options.strict, options.annotations is not None, known
+
+    @classmethod
+    def of(cls, results: Iterable[CaseResult], options: argparse.Namespace, known: Known | None) -> _Seen:
+        """What would be remembered of results that are there already."""
+        seen = cls(options, known)
+        for result in results:
+            seen.add(result)
+        return seen
+
+    def add(self, result: CaseResult) -> None:
+        """Count a result and keep it, without its exchanges, if anybody will ask for it."""
+        self.tally.add(result)
+        noted = self._annotated and result.rung not in _QUIET
+        if noted or (self._known is not None and self._known.concerns(result, strict=self._strict)):
+            self.kept.append(dataclasses.replace(result, played=dataclasses.replace(result.played, exchanges=())))
+
+
 def _play_cases(  # noqa: PLR0913 - as above
     campaign: Campaign,
     options: argparse.Namespace,
     results_file: ResultsFile,
     refusal: str,
+    seen: _Seen,
     *,
     say: Callable[[str], None],
     step: Callable[[str], None],
-) -> tuple[list[CaseResult], bool]:
-    """The results so far, and whether the user stopped the run."""
+) -> bool:
+    """Play, write and show the cases; whether the user stopped the run."""
     from conformance.proofs import load_proofs
     from conformance.source import case_source
 
     proofs = load_proofs()
-    results: list[CaseResult] = []
     try:
         if refusal:
             campaign.refuse(refusal)
@@ -335,15 +370,13 @@ def _play_cases(  # noqa: PLR0913 - as above
                 source=case_source(result.case),
                 proofs=proofs.get(name, proofs.get(name.partition("/")[0], ())),
             )
-            # The exchanges of all cases together would not fit into memory.
-            played = dataclasses.replace(result.played, exchanges=())
-            results.append(dataclasses.replace(result, reason=reason, played=played))
+            seen.add(dataclasses.replace(result, reason=reason))
             if result.rung != "pass":
-                say(f"{_MARKS.get(result.rung, result.rung.upper()):>14}  {result.case.id}  {reason}")
+                say(f"{_MARKS.get(result.rung, result.rung.upper()):>14}  {name}  {reason}")
             step(result.rung)
     except KeyboardInterrupt:
-        return results, True
-    return results, False
+        return True
+    return False
 
 
 def _tell_left(cleaned: CleanUp, out: Path) -> None:
@@ -383,12 +416,20 @@ def _merge(options: argparse.Namespace) -> int:
     merged = parts.merge([path / "results.jsonl" if path.is_dir() else path for path in options.results])
     out = out_folder(options.out)
 
-    def settle(run: parts.Merged) -> gate.Settled | None:
+    def settle(run: parts.Merged, tally: verdict.Tally) -> gate.Settled | None:
         if known is None:
             return None
         ids = {case.id for case in load_library().cases}
         requirements = run.parts[0].requirements()
-        settled = known.settle(requirements, run.results, ids, declared=run.declared, strict=options.strict, redact=str)
+        settled = known.settle(
+            requirements,
+            run.results,
+            tally,
+            ids,
+            declared=run.declared,
+            strict=options.strict,
+            redact=str,
+        )
         print("\n".join(settled.lines))
         return settled
 

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conformance.campaign import Campaign, Plan, make_plan
+from conformance.dialectfile import OWN, load_dialect
 from conformance.journal import Journal
-from conformance.vocabulary import Exchange, Identity, Response, Target
+from conformance.vocabulary import Exchange, Identity, KeyService, Response, Target
 from conformance.world import World
+from reference_server.admin_api import AdminService
 from reference_server.provision import provision
 from reference_server.service import HONEST, Service
 from reference_server.state.store import State
@@ -43,6 +45,7 @@ class ServiceTransport:
     def __init__(self, service: Service, reads: Callable[[bytes], bytes] = lambda head: head) -> None:
         """``reads`` is what becomes of the bytes of a request's head before the server parses them."""
         self._service, self._reads = service, reads
+        self._keys = AdminService(service.world, os.urandom(32).hex(), on_bug=service.report)
 
     def exchange(self, request: Request) -> Exchange:
         """Answer a request. Interim answers belong to sockets and do not occur here."""
@@ -51,7 +54,11 @@ class ServiceTransport:
         pairs = tuple((name, value.strip()) for name, _, value in (text.partition(":") for text in lines))
         chunked = any(name.lower() == "transfer-encoding" for name, _ in pairs)
         body = unchunked(request.body) if chunked else request.body
-        answer = self._service.respond(ServerRequest.of(method, target, pairs, body))
+        asked = ServerRequest.of(method, target, pairs, body)
+        if request.service == "kms":
+            answer = self._keys.respond(asked.head, asked.body)
+        else:
+            answer = self._service.respond(asked)
         head = f"HTTP/1.1 {answer.status}\r\n" + "".join(f"{name}: {value}\r\n" for name, value in answer.headers)
         content = answer.content()
         framed = any(name.lower() == "transfer-encoding" for name, _ in answer.headers)
@@ -79,19 +86,26 @@ class Rig:
     ``bugs`` is what they threw that was no refusal: a wrong server is wrong, it does not crash.
     """
 
-    def __init__(self, dice: Callable[[int], bytes] = os.urandom, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, dice: Callable[[int], bytes] = os.urandom, now: Callable[[], float] = time.time, dialect: str = OWN
+    ) -> None:
         self._now, self._dice = now, dice
         self._state = State.in_memory(dice)
         self.bugs: list[BaseException] = []
         honest = self.serve(HONEST)
         made = provision(honest.world)
-        data = tomllib.loads(target_file(honest.world, made, "http://127.0.0.1:1"))
+        data = tomllib.loads(target_file(honest.world, made, "http://127.0.0.1:1", kms_endpoint="http://127.0.0.1:2"))
+        spoken = load_dialect(dialect)
         self.target = Target(
             name="in process",
             endpoint=data["endpoint"],
             identities={name: Identity(**value) for name, value in data["identities"].items()},
             keys=data["keys"],
             region=data["region"],
+            kms=KeyService(**data["kms"]),
+            dialect=dialect,
+            spoken=spoken,
+            profile=data["profile"] if spoken is None else spoken.profile,
         )
 
     def lay_bare(self, name: str) -> None:
@@ -117,13 +131,18 @@ class Rig:
 
 
 def play_in_process(
-    library: Library, seams: Seams, *, select: Sequence[str] = (), order: Callable[[Plan], Plan] | None = None
+    library: Library,
+    seams: Seams,
+    *,
+    select: Sequence[str] = (),
+    order: Callable[[Plan], Plan] | None = None,
+    dialect: str = OWN,
 ) -> tuple[Campaign, tuple[CaseResult, ...], CleanUp]:
     """Play the library against a server of these seams; buckets are made and removed by an honest server.
 
     The campaign, its results in plan order, and what clean-up left.
     """
-    rig = Rig()
+    rig = Rig(dialect=dialect)
     plan = make_plan(library, rig.target.profile, select)
     with tempfile.TemporaryDirectory(prefix="obs-conformance-") as folder:
         journal = Journal(Path(folder) / "journal.jsonl", rig.target.endpoint)
@@ -148,18 +167,20 @@ class _Forgetting(Campaign):
 
     forget: Callable[[str], None]
 
-    def _remove(self, bucket: str) -> None:
+    def _remove(self, bucket: str, jobs: int = 1) -> None:  # noqa: ARG002 - there is no server to be quick with
         self.forget(bucket)
         for kind, _, name in self._journal.standing(bucket):
             self._journal.removed(kind, bucket, name)
 
 
 @contextlib.contextmanager
-def campaign_in_process(library: Library, seams: Seams, seed: int) -> Iterator[Campaign]:
+def campaign_in_process(
+    library: Library, seams: Seams, seed: int, reads: Callable[[bytes], bytes] = lambda head: head
+) -> Iterator[Campaign]:
     """A campaign without cases of its own against a server of these seams, for whoever plays cases one by one."""
     rig = Rig()
     journal = Journal(Path(os.devnull), rig.target.endpoint)
-    transport, honest = ServiceTransport(rig.serve(seams)), ServiceTransport(rig.serve(HONEST))
+    transport, honest = ServiceTransport(rig.serve(seams), reads), ServiceTransport(rig.serve(HONEST))
     plan = Plan(library.profiles[rig.target.profile], (), ())
     world = World.from_seed(seed)
     campaign = _Forgetting(plan, library, rig.target, world, journal, transport=transport, administration=honest)

@@ -9,6 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -36,6 +39,15 @@ def signature(secret_key: str, string_to_sign: str) -> str:
     """Base64 of the HMAC-SHA1 over the UTF-8 bytes: 28 characters."""
     digest = hmac.new(secret_key.encode(), string_to_sign.encode(), hashlib.sha1).digest()
     return base64.b64encode(digest).decode("ascii")
+
+
+def form_policy(conditions: Sequence[object], expires: float) -> str:
+    """The policy of a form as it stands in its field: Base64 of a JSON document (obs_04_0012).
+
+    :param expires: seconds since 1970 at which it ends; parts of a second do not count.
+    """
+    ends = datetime.fromtimestamp(int(expires), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return base64.b64encode(json.dumps({"expiration": ends, "conditions": conditions}).encode()).decode()
 
 
 def string_to_sign(
@@ -82,6 +94,7 @@ def is_signed_parameter(name: str) -> bool:
     return lowered not in _NEVER_SIGNED and (lowered in _SUB_RESOURCES_LOWERED or lowered.startswith(_VENDOR))
 
 
+@lru_cache(maxsize=256)
 def encode_path(object_name: str) -> str:
     """An object name percent-encoded as it stands in a request target; slashes stay."""
     return quote(object_name, safe="/-_.~")

@@ -75,7 +75,7 @@ def parse_fast(text: str, file: str) -> Document:
 
     :raises CaseError: as ``parse``.
     """
-    if _DOUBTFUL.search(_QUOTED.sub("''", text)) is None:
+    if _clear(text):
         try:
             value = yaml_rs.loads(text, parse_datetime=False)
         except yaml_rs.YAMLDecodeError:
@@ -85,13 +85,36 @@ def parse_fast(text: str, file: str) -> Document:
     return parse(text, file)
 
 
+def _clear(text: str) -> bool:
+    """Whether no line is doubtful; of files that are much alike, a line is looked at once."""
+    lines = set(text.split("\n")).difference(_CLEAR)
+    if _DOUBTFUL.search(_QUOTED.sub("''", "\n".join(lines))):
+        return False
+    if len(_CLEAR) < _LINES:
+        _CLEAR.update(lines)
+    return True
+
+
+_STRING = frozenset({str})
+_CLEAR: set[str] = set()
+_LINES = 1 << 16
+"""Lines that are remembered as clear."""
+
+
 def _sound(value: object) -> bool:
     """Whether every place has a value and every key is a string; ``parse`` says which does not."""
-    if isinstance(value, dict):
-        return all(type(key) is str and _sound(item) for key, item in value.items())
-    if isinstance(value, list):
-        return all(map(_sound, value))
-    return value is not None
+    places = [value]
+    while places:
+        here = places.pop()
+        if type(here) is dict:
+            if not _STRING.issuperset(map(type, here)):
+                return False
+            places.extend(here.values())
+        elif type(here) is list:
+            places.extend(here)
+        elif here is None:
+            return False
+    return True
 
 
 def parse(text: str, file: str) -> Document:

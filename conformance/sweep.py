@@ -32,7 +32,7 @@ OURS = re.compile(r"obsc-[0-9a-f]{10}(-[a-z0-9]+)?")
 """The names of buckets that runs create; a journal that names another is not a journal of ours."""
 PASSES, SETTLE_S = 4, 0.2
 """A request that was under way when its sender was killed may still be carried out while we look."""
-_KINDS = frozenset({"bucket", "object", "upload"})
+_KINDS = frozenset({"key", "bucket", "object", "upload"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +97,9 @@ def sweep(journal: Journal, target: Target, world: World, transport: Transport) 
     """Remove what a journal holds, and look again: what is back or still there is removed once more."""
     nothing = Library({}, {}, {}, {}, (), {}, "")
     campaign = Campaign(Plan(Profile("", "", ()), (), ()), nothing, target, world, journal, transport=transport)
-    entries = journal.standing()
+    entries = tuple(journal.standing())
     for _ in range(PASSES):
-        cleaned = campaign.clean_up()
+        cleaned = campaign.clean_up(target.jobs)
         if not entries:
             break
         time.sleep(SETTLE_S)

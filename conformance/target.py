@@ -7,20 +7,27 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import stat
 import tomllib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from conformance.vocabulary import Identity, Target, TargetError
+from conformance import dialectfile
+from conformance.vocabulary import SWITCHED, Identity, KeyService, Target, TargetError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE = "OBS_ACCESS_KEY_ID", "OBS_SECRET_ACCESS_KEY"
+_SECRET_LENGTH = 4
+_PROJECT = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _IDENTITY_WORDS = ("access_key", "secret_key", "domain_id", "principal")
-_KEYS = ("custom", "second", "disabled", "scheduled", "deleted", "other_project", "other_account", "unknown")
+_KEYS = (
+    *("custom", "second", "disabled", "scheduled", "deleted"),
+    *("other_project", "other_account", "unknown", SWITCHED),
+)
 _IDENTITIES = ("owner", "other_account", "other_project")
 _TABLES: Mapping[str, tuple[str, ...] | None] = {
     "identities": _IDENTITIES,
@@ -28,13 +35,15 @@ _TABLES: Mapping[str, tuple[str, ...] | None] = {
     "without": None,
     "limits": ("timeout_s", "case_timeout_s", "jobs", "own_buckets"),
     "tls": ("ca_bundle", "client_certificate"),
+    "kms": ("endpoint", "project_id"),
 }
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "addressing": ("path", "virtual-host"),
-    "dialect": ("obs",),
+    "dialect": dialectfile.names(),
     "transport": ("wire", "requests"),
 }
-_WORDS = ("name", "endpoint", "region", "profile", *_CHOICES, *_TABLES)
+WORDS = ("name", "endpoint", "region", "profile", *_CHOICES, *_TABLES)
+"""What stands at the top of a target file."""
 
 
 def load_target(path: Path, environment: Mapping[str, str] = os.environ) -> Target:
@@ -57,7 +66,7 @@ def target_of(path: Path, data: Mapping[str, Any], environment: Mapping[str, str
     :param path: where the data stand, for messages and for the default of the name.
     :raises TargetError: as ``load_target``.
     """
-    _check_words(path, "", data, _WORDS)
+    _check_words(path, "", data, WORDS)
     for table, words in _TABLES.items():
         if not isinstance(data.get(table, {}), dict):
             raise TargetError(f"{path}: {table} is a table; write [{table}]")
@@ -70,6 +79,7 @@ def target_of(path: Path, data: Mapping[str, Any], environment: Mapping[str, str
     if "owner" not in identities:
         identities["owner"] = _from_environment(f"{path}: no [identities.owner]", environment)
     limits, tls = data.get("limits", {}), data.get("tls", {})
+    spoken = dialectfile.load_dialect(data.get("dialect", dialectfile.OWN))
     return Target(
         name=str(data.get("name", path.stem)),
         endpoint=check_endpoint(str(data.get("endpoint", "")), f"{path}: endpoint"),
@@ -78,7 +88,7 @@ def target_of(path: Path, data: Mapping[str, Any], environment: Mapping[str, str
         region=data.get("region"),
         addressing=data.get("addressing", "path"),
         dialect=data.get("dialect", "obs"),
-        profile=str(data.get("profile", "sse-kms-2024-01")),
+        profile=str(data.get("profile", "sse-kms-2024-01" if spoken is None else spoken.profile)),
         transport=data.get("transport", "wire"),
         without={name: str(reason) for name, reason in data.get("without", {}).items()},
         ca_bundle=tls.get("ca_bundle"),
@@ -87,7 +97,16 @@ def target_of(path: Path, data: Mapping[str, Any], environment: Mapping[str, str
         case_timeout_s=_positive(path, limits, "case_timeout_s", 60.0),
         jobs=int(_positive(path, limits, "jobs", 8)),
         own_buckets=int(_positive(path, limits, "own_buckets", 4)),
+        kms=_key_service(path, data["kms"]) if "kms" in data else None,
+        spoken=spoken,
     )
+
+
+def _key_service(path: Path, data: Mapping[str, Any]) -> KeyService:
+    project_id = str(data.get("project_id", ""))
+    if not _PROJECT.fullmatch(project_id):
+        raise TargetError(f"{path}: kms.project_id = {project_id!r} is not the id of a project")
+    return KeyService(check_endpoint(str(data.get("endpoint", "")), f"{path}: kms.endpoint"), project_id)
 
 
 def target_from_endpoint(endpoint: str, environment: Mapping[str, str] = os.environ) -> Target:
@@ -132,9 +151,11 @@ def _identity(path: Path, name: str, data: Any, environment: Mapping[str, str]) 
     secret = str(data.get("secret_key", ""))
     if secret and not secret.startswith("env:"):
         _require_private(path)
+    secret_key = _credential(path, f"{where}.secret_key", secret, environment)
+    _require_length(f"{path}: {where}.secret_key", secret_key)
     return Identity(
         access_key=_credential(path, f"{where}.access_key", str(data.get("access_key", "")), environment),
-        secret_key=_credential(path, f"{where}.secret_key", secret, environment),
+        secret_key=secret_key,
         domain_id=data.get("domain_id"),
         principal=data.get("principal"),
     )
@@ -151,6 +172,14 @@ def _credential(path: Path, where: str, value: str, environment: Mapping[str, st
     return value
 
 
+def _require_length(where: str, secret_key: str) -> None:
+    if len(secret_key) < _SECRET_LENGTH:
+        raise TargetError(
+            f"{where} is shorter than {_SECRET_LENGTH} characters: results are cleared of secrets, "
+            "and so short a text stands everywhere in them; use another key"
+        )
+
+
 def _require_private(path: Path) -> None:
     mode = stat.S_IMODE(path.stat().st_mode)
     if os.name == "posix" and mode & 0o077:
@@ -161,6 +190,7 @@ def _from_environment(why: str, environment: Mapping[str, str]) -> Identity:
     missing = [name for name in (ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE) if not environment.get(name)]
     if missing:
         raise TargetError(f"{why}: credentials come from the environment, but {' and '.join(missing)} is not set")
+    _require_length(f"{why}: {SECRET_KEY_VARIABLE}", environment[SECRET_KEY_VARIABLE])
     return Identity(environment[ACCESS_KEY_VARIABLE], environment[SECRET_KEY_VARIABLE])
 
 

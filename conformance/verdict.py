@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from conformance.vocabulary import CaseResult, ClauseVerdict, Finding, Played, Requirement, Rung
 
@@ -20,8 +20,10 @@ USAGE_EXIT = 2
 
 MEASURED: frozenset[Rung] = frozenset({"pass", "fail", "warn", "observed"})
 """Rungs on which something was learnt about the target."""
-_NAMED = 8
-"""How many clauses a headline names."""
+_WORST: tuple[ClauseVerdict, ...] = ("broken", "weak", "holds", "observed")
+"""What cases say of a clause, in the order in which one outweighs the next."""
+_NAMED, _REASONS = 8, 3
+"""How many clauses a headline names, and how many cases the reason why a clause was not exercised."""
 _GROUND: tuple[tuple[str, Rung, str], ...] = (
     ("setup", "setup_failed", "set-up"),
     ("control", "blocked", "the control request"),
@@ -77,99 +79,125 @@ def _sentence(findings: Sequence[Finding]) -> str:
 
 
 @dataclass(slots=True)
-class _Tally:
-    """Which cases found a clause held, weak or broken, and which only recorded something for it."""
+class Tally:
+    """A run's results, counted as they come: a conclusion needs no more of them, however many they are."""
 
-    broken: dict[str, list[str]] = field(default_factory=dict)
-    weak: dict[str, list[str]] = field(default_factory=dict)
-    holds: dict[str, list[str]] = field(default_factory=dict)
-    observed: dict[str, list[str]] = field(default_factory=dict)
+    counts: Counter[Rung] = field(default_factory=Counter)
+    _cases: dict[ClauseVerdict, dict[str, list[str]]] = field(default_factory=lambda: {name: {} for name in _WORST})
+    _ends: dict[str, list[str]] = field(default_factory=dict)
+    _reasons: Counter[str] = field(default_factory=Counter)
 
     def add(self, result: CaseResult) -> None:
-        """Count the judged steps of a measured case."""
+        """Count a result, and the judged steps of a measured case."""
+        self.counts[result.rung] += 1
+        if result.reason:
+            self._reasons[result.reason] += 1
+        for clause in result.case.clauses():
+            ends = self._ends.setdefault(clause, [])
+            if len(ends) < _REASONS:
+                ends.append(f"{result.case.id} {result.rung}: {result.reason}")
+        if result.rung not in MEASURED:
+            return
         for finding in result.played.findings:
             if finding.step.startswith("step"):
-                group = self.holds if finding.held else self.broken if finding.level == "must" else self.weak
-                for clause in finding.clauses:
-                    group.setdefault(clause, []).append(result.case.id)
+                mark: ClauseVerdict = "holds" if finding.held else "broken" if finding.level == "must" else "weak"
+                self._mark(mark, finding.clauses, result.case.id)
         for observation in result.played.observations:
-            for clause in observation.clauses:
-                self.observed.setdefault(clause, []).append(result.case.id)
+            self._mark("observed", observation.clauses, result.case.id)
 
-    def worst_first(self) -> tuple[tuple[ClauseVerdict, Mapping[str, list[str]]], ...]:
-        """The groups in the order in which one outweighs the next."""
-        return ("broken", self.broken), ("weak", self.weak), ("holds", self.holds), ("observed", self.observed)
+    def _mark(self, verdict: ClauseVerdict, clauses: Iterable[str], case: str) -> None:
+        for clause in clauses:
+            cases = self._cases[verdict].setdefault(clause, [])
+            if not cases or cases[-1] != case:
+                cases.append(case)
+
+    def clauses(self, requirements: Iterable[Requirement]) -> dict[str, ClauseResult]:
+        """One verdict for each clause, over the judged steps of every measured case: the worst of them."""
+        return {requirement.id: self._clause(requirement) for requirement in requirements}
+
+    def _clause(self, requirement: Requirement) -> ClauseResult:
+        found = {verdict: cases[requirement.id] for verdict, cases in self._cases.items() if requirement.id in cases}
+        for verdict in found:
+            return ClauseResult(verdict, tuple(dict.fromkeys(id_ for cases in found.values() for id_ in cases)))
+        if requirement.observable == "no":
+            return ClauseResult("not_observable", (), requirement.unobservable or "")
+        reason = "; ".join(self._ends.get(requirement.id, ()))
+        return ClauseResult("not_exercised", (), reason or "no case of this run exercises it")
+
+    def why(self) -> str:
+        """The reason that was given most often."""
+        return self._reasons.most_common(1)[0][0] if self._reasons else "no case was played."
+
+    def conclude(
+        self,
+        requirements: Sequence[Requirement],
+        *,
+        declared: frozenset[str] = frozenset(),
+        strict: bool = False,
+        interrupted: bool = False,
+        excused: Counter[Rung] | None = None,
+    ) -> Summary:
+        """The conclusion over the clauses of a profile, its denominator.
+
+        :param declared: clauses that the target file declares it goes without.
+        :param excused: how many cases of a rung count as if they had only been observed.
+        """
+        counts = self.counts if excused is None else _as_observed(self.counts, excused)
+        clauses = self.clauses(requirements)
+        musts = [
+            requirement
+            for requirement in requirements
+            if requirement.level == "must" and requirement.observable != "no"
+        ]
+        exercised = sum(clauses[requirement.id].verdict in {"holds", "broken", "weak"} for requirement in musts)
+        missing = [
+            requirement.id
+            for requirement in musts
+            if clauses[requirement.id].verdict in {"not_exercised", "observed"} and requirement.id not in declared
+        ]
+        broken = sum(result.verdict == "broken" for result in clauses.values())
+        failing = counts["fail"] + (counts["warn"] if strict else 0)
+        gaps = sum(counts[rung] for rung in _GAPS)
+        measured = sum(counts[rung] for rung in MEASURED)
+        tally = f"{exercised} of {len(musts)} MUST clauses exercised"
+        if interrupted:
+            return Summary("interrupted", f"Interrupted: {tally} before the run was stopped.", counts, clauses)
+        if failing:
+            text = f"Not conformant: {failing} of {measured} measured cases failed, {broken} clauses broken; {tally}."
+            return Summary("non-conformant", text, counts, clauses)
+        if not measured:
+            return Summary("inconclusive", f"Nothing was measured: {self.why()}", counts, clauses)
+        if missing or gaps or not musts:
+            parts = [f"{tally}, none failed"]
+            parts += [f"not exercised: {_some(missing)}"] if missing else []
+            parts += [f"{gaps} cases could not be judged"] if gaps else []
+            return Summary("inconclusive", f"Inconclusive: {'; '.join(parts)}.", counts, clauses)
+        return Summary("conformant", f"Conformant: {tally}, none failed.", counts, clauses)
 
 
-def clause_results(requirements: Sequence[Requirement], results: Sequence[CaseResult]) -> dict[str, ClauseResult]:
-    """One verdict for each clause, over the judged steps of every measured case."""
-    tally = _Tally()
+def _as_observed(counts: Counter[Rung], excused: Counter[Rung]) -> Counter[Rung]:
+    return counts - excused + Counter({"observed": excused.total()})
+
+
+def tally_of(results: Iterable[CaseResult]) -> Tally:
+    """Results that are there already, counted."""
+    tally = Tally()
     for result in results:
-        if result.rung in MEASURED:
-            tally.add(result)
-    return {requirement.id: _clause_result(requirement, tally, results) for requirement in requirements}
-
-
-def _clause_result(requirement: Requirement, tally: _Tally, results: Sequence[CaseResult]) -> ClauseResult:
-    clause, groups = requirement.id, tally.worst_first()
-    for verdict, group in groups:
-        if clause in group:
-            cases = dict.fromkeys(id_ for _, ids in groups for id_ in ids.get(clause, ()))
-            return ClauseResult(verdict, tuple(cases))
-    if requirement.observable == "no":
-        return ClauseResult("not_observable", (), requirement.unobservable or "")
-    kept_out = tuple(result for result in results if clause in result.case.clauses())
-    reason = "; ".join(f"{result.case.id} {result.rung}: {result.reason}" for result in kept_out[:3])
-    return ClauseResult("not_exercised", (), reason or "no case of this run exercises it")
+        tally.add(result)
+    return tally
 
 
 def conclude(
     requirements: Sequence[Requirement],
-    results: Sequence[CaseResult],
+    results: Iterable[CaseResult],
     *,
     declared: frozenset[str] = frozenset(),
     strict: bool = False,
     interrupted: bool = False,
 ) -> Summary:
-    """The conclusion over the clauses of a profile, its denominator.
-
-    :param declared: clauses that the target file declares it goes without.
-    """
-    counts: Counter[Rung] = Counter(result.rung for result in results)
-    clauses = clause_results(requirements, results)
-    musts = [
-        requirement for requirement in requirements if requirement.level == "must" and requirement.observable != "no"
-    ]
-    exercised = sum(clauses[requirement.id].verdict in {"holds", "broken", "weak"} for requirement in musts)
-    missing = [
-        requirement.id
-        for requirement in musts
-        if clauses[requirement.id].verdict in {"not_exercised", "observed"} and requirement.id not in declared
-    ]
-    broken = sum(result.verdict == "broken" for result in clauses.values())
-    failing = counts["fail"] + (counts["warn"] if strict else 0)
-    gaps = sum(counts[rung] for rung in _GAPS)
-    measured = sum(counts[rung] for rung in MEASURED)
-    tally = f"{exercised} of {len(musts)} MUST clauses exercised"
-    if interrupted:
-        return Summary("interrupted", f"Interrupted: {tally} before the run was stopped.", counts, clauses)
-    if failing:
-        text = f"Not conformant: {failing} of {measured} measured cases failed, {broken} clauses broken; {tally}."
-        return Summary("non-conformant", text, counts, clauses)
-    if not measured:
-        return Summary("inconclusive", f"Nothing was measured: {_why(results)}", counts, clauses)
-    if missing or gaps or not musts:
-        parts = [f"{tally}, none failed"]
-        parts += [f"not exercised: {_some(missing)}"] if missing else []
-        parts += [f"{gaps} cases could not be judged"] if gaps else []
-        return Summary("inconclusive", f"Inconclusive: {'; '.join(parts)}.", counts, clauses)
-    return Summary("conformant", f"Conformant: {tally}, none failed.", counts, clauses)
+    """The conclusion over results that are there already; see :meth:`Tally.conclude`."""
+    return tally_of(results).conclude(requirements, declared=declared, strict=strict, interrupted=interrupted)
 
 
 def _some(clauses: Sequence[str]) -> str:
     return ", ".join(clauses[:_NAMED]) + (" ..." if len(clauses) > _NAMED else "")
-
-
-def _why(results: Sequence[CaseResult]) -> str:
-    reasons = Counter(result.reason for result in results if result.reason)
-    return f"{reasons.most_common(1)[0][0]}" if reasons else "no case was played."

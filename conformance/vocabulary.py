@@ -18,6 +18,9 @@ Level = Literal["must", "should", "observe"]
 Rung = Literal[
     "pass", "fail", "warn", "observed", "not_applicable", "blocked", "setup_failed", "harness_error", "not_run"
 ]
+KeyAction = Literal["enable-key", "disable-key", "schedule-key-deletion", "cancel-key-deletion"]
+SWITCHED = "switched"
+"""The key of a target file whose state cases may change."""
 ClauseVerdict = Literal["holds", "broken", "weak", "observed", "not_exercised", "not_observable"]
 Stage = Literal["setup", "control", "step"]
 
@@ -93,11 +96,17 @@ class Erratum:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A named, frozen set of clauses: the denominator of a conclusion."""
+    """A named, frozen set of clauses: the denominator of a conclusion.
+
+    ``lacks`` are clauses of the page that its dialect does not have, each with the reason; ``levels`` are strengths
+    that differ from the page's. An expectation is judged by what remains of the clauses it cites.
+    """
 
     name: str
     title: str
     clauses: tuple[str, ...]
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    levels: Mapping[str, Literal["must", "should", "may", "info"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +153,7 @@ class RequestTemplate:
     remove_after: frozenset[str] = frozenset()
     chunked: int | None = None
     form: FormSpec | None = None
+    kms: KeyAction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +198,10 @@ class Case:
     own_bucket: bool = False
     unprovable: str = ""
 
+    def switches_key(self) -> bool:
+        """Whether the case has the key that is there for changes of state, and so must have it for itself."""
+        return f"keys.{SWITCHED}" in self.needs
+
     def clauses(self) -> tuple[str, ...]:
         """Every clause the case or one of its judged expectations cites, each once."""
         judged = (
@@ -206,9 +220,72 @@ class Identity:
     principal: str | None = None
 
 
+Signature = Literal["v2", "v4"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """Another set of words for the same feature, as ``cases/dialects/NAME.yaml`` states them.
+
+    Cases speak OBS. Names are in lower case, ``prefix`` and all pairs are (OBS, wire).
+
+    - ``headers`` and ``parameters``: names that differ in more than the prefix; form fields go by ``headers``.
+    - ``values`` and ``elements``: values by header, parameter or field name, and by XML element.
+    - ``key_names``, ``key_elements``: where key ids stand; ``key_sent``, ``key_answered``: (regular expression,
+      replacement) for the way there and back, the first that fits. Principals of policies have such rules too.
+    - ``texts``: pieces of documents, such as a namespace. ``codes``: error codes of the wire and those they count as.
+    - ``refusals``: (code of the wire, regular expression for its message, code and status of OBS), where the code
+      alone does not tell. ``sizes``: bytes of a body where another limit holds.
+    - ``default_key``: by what name a default key goes that answers need not name; empty where they must.
+    - ``policy``: ``action`` and ``resource`` (prefixes), ``version``, ``principal`` (the word for ``ID``) and
+      ``condition`` (the prefix of keys).
+    - ``signatures``: (sub-resource or "", kind of signature, version), the first that fits.
+    - ``shapes`` take the place of those of the library. ``without``: cases that have no counterpart, and why.
+    - ``lacks``: clauses, and why; ``alters``: what others mean there; ``levels``: how much they bind.
+    """
+
+    name: str
+    profile: str
+    prefix: tuple[str, str]
+    headers: Mapping[str, str]
+    parameters: Mapping[str, str]
+    values: Mapping[str, Mapping[str, str]]
+    elements: Mapping[str, Mapping[str, str]]
+    key_names: frozenset[str]
+    key_elements: frozenset[str]
+    key_sent: tuple[tuple[str, str], ...]
+    key_answered: tuple[tuple[str, str], ...]
+    texts: tuple[tuple[str, str], ...]
+    codes: Mapping[str, str]
+    refusals: tuple[tuple[str, str, str, int], ...]
+    sizes: Mapping[int, int]
+    default_key: str
+    policy: Mapping[str, str]
+    principal_sent: tuple[tuple[str, str], ...]
+    principal_answered: tuple[tuple[str, str], ...]
+    signatures: tuple[tuple[str, str, Signature], ...]
+    region: str
+    shapes: Mapping[str, str]
+    without: Mapping[str, str]
+    lacks: Mapping[str, str]
+    alters: Mapping[str, str]
+    levels: Mapping[str, Literal["must", "should", "may", "info"]]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyService:
+    """Where the keys of a target can be administered, in the habits of the vendor's KMS API v1.0."""
+
+    endpoint: str
+    project_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The endpoint under test and all that its owner says about it."""
+    """The endpoint under test and all that its owner says about it.
+
+    ``spoken`` is the dialect that ``dialect`` names; None for OBS's own.
+    """
 
     name: str
     endpoint: str
@@ -226,6 +303,8 @@ class Target:
     case_timeout_s: float = 60.0
     jobs: int = 8
     own_buckets: int = 4
+    kms: KeyService | None = None
+    spoken: Dialect | None = None
 
     def secrets(self) -> tuple[str, ...]:
         """Everything that may never be written anywhere."""
@@ -236,7 +315,7 @@ class Target:
 class Request:
     """A request ready for the wire: ``head`` is every byte up to and with the empty line.
 
-    ``bucket`` and ``object`` are the names it addresses, for the journal.
+    ``bucket`` and ``object`` are the names it addresses, for the journal; ``service`` is whom it is for.
     """
 
     method: str
@@ -245,6 +324,7 @@ class Request:
     expects_continue: bool
     bucket: str
     object: str | None
+    service: Literal["obs", "kms"] = "obs"
 
 
 @dataclass(frozen=True, slots=True)

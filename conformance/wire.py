@@ -32,6 +32,8 @@ EVIDENCE = 1 << 16
 """Bytes that are kept of what never became an answer."""
 _CONTINUE = 100
 _BODILESS = frozenset({204, 304})
+_NAMED = frozenset({"x-obs-request-id", "x-amz-request-id"})
+"""Headers whose value no two answers share."""
 
 
 @dataclass(slots=True)
@@ -257,7 +259,7 @@ def _ended(answer: _Answer, raw: bytearray) -> str:
 
 
 def _request_ids(headers: list[tuple[str, str]]) -> list[str]:
-    return [value for name, value in headers if name.lower() == "x-obs-request-id"]
+    return [value for name, value in headers if name.lower() in _NAMED]
 
 
 def _keeps(answer: _Answer) -> bool:

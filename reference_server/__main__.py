@@ -266,19 +266,22 @@ class _Listening:
         """Listen, and write the files that say where."""
         options = self._options
         self.endpoint = await self._listen(self._responder, options.port)
-        if options.target_file is not None:
-            text = target_file(self._service.world, self._made, self.endpoint, ca_bundle=self._ca_bundle)
-            write_private(options.target_file, text)
-        if options.kms_port is not None or options.admin_file is not None:
+        if any(wish is not None for wish in (options.kms_port, options.admin_file, options.target_file)):
             await self._begin_administration()
 
     async def _begin_administration(self) -> None:
+        """The second port, and the files, which name it too."""
         from reference_server.admin_api import AdminService
 
         options, token = self._options, os.urandom(32).hex()
         told: dict[str, Any] = {} if self._log is None else {"on_answer": self._log.tell}
         administration = AdminService(self._service.world, token, on_bug=_report, **told)
         address = await self._listen(administration, options.kms_port or 0)
+        if options.target_file is not None:
+            text = target_file(
+                self._service.world, self._made, self.endpoint, kms_endpoint=address, ca_bundle=self._ca_bundle
+            )
+            write_private(options.target_file, text)
         if options.admin_file is not None:
             text = admin_file(
                 self._service.world,

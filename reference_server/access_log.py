@@ -86,7 +86,7 @@ class AccessLog:
         claim = _claim(call)
         return Told(
             response,
-            call.head,
+            call.head if call.head.foreign is None else call.head.foreign.head,
             call.request_id,
             call.operation.name,
             "" if call.caller.anonymous else call.caller.principal,
@@ -102,7 +102,7 @@ class AccessLog:
     def take(self, response: Response) -> Told:
         """What was told of the answer a connection begins to carry."""
         told, self._told = self._told, None
-        return told if told is not None and told.response is response else Told(response, None, "")
+        return told if told is not None and told.response is (response.inner or response) else Told(response, None, "")
 
     def write(self, told: Told, carried: Carried, *, head: Head | None = None, peer: str = "", secure: bool) -> None:
         """One line."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 from reference_server import wrong
 from reference_server.defect import SLIP, Defect
 from reference_server.encryption import KEY_ID, MODE, Method, Occasion, Wish
+from reference_server.keystates import KEY_STATES
 from reference_server.operations import buckets
 from reference_server.operations.common import Document
 from reference_server.policy import Verdict
@@ -794,7 +795,9 @@ _LIST = (
     ),
 )
 
-DEFECTS: Mapping[str, Defect] = MappingProxyType({defect.name: defect for defect in (*_LIST, *SLIPS, *STATEFUL)})
+DEFECTS: Mapping[str, Defect] = MappingProxyType(
+    {defect.name: defect for defect in (*_LIST, *SLIPS, *STATEFUL, *KEY_STATES)}
+)
 """All wrong servers by name."""
 
 

@@ -6,6 +6,7 @@ may be absent or present (section 4.2). This module does not know what the docum
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -13,7 +14,7 @@ from reference_server.errors import ObsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from xml.etree.ElementTree import Element
+    from xml.etree.ElementTree import Element, TreeBuilder
 
 NAMESPACE = "http://obs.myhwclouds.com/doc/2015-06-30/"
 DECLARATION = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
@@ -23,6 +24,9 @@ Content: TypeAlias = "str | Sequence[Node]"
 
 Node = tuple[str, Content]
 """An element: its name and its content."""
+
+MAX_DEPTH = 32
+"""The deepest document of the API has 5 levels."""
 
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
 
@@ -64,18 +68,44 @@ def error_document(error: ObsError, *, resource: str, request_id: str, host_id: 
     return document("Error", children, namespace="")
 
 
+@functools.cache
+def _shallow_builder() -> type[TreeBuilder]:
+    from xml.etree.ElementTree import TreeBuilder
+
+    class Shallow(TreeBuilder):
+        """Builds no deeper than any document is: a tree takes seventy times the memory of its tags."""
+
+        depth = 0
+
+        def start(self, tag: str, attrs: dict[str, str], /) -> Element:
+            self.depth += 1
+            if self.depth > MAX_DEPTH:
+                raise ValueError(f"more than {MAX_DEPTH} levels")
+            return super().start(tag, attrs)
+
+        def end(self, tag: str, /) -> Element:
+            self.depth -= 1
+            return super().end(tag)
+
+    return Shallow
+
+
 def read_document(body: bytes, root: str, *, code: str = "MalformedXML") -> Element:
     """The root element of a document that must have this root, or a refusal with the code."""
     # Imported here because a server that never reads a document need not pay for the parser at its start.
     from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import fromstring
+    from defusedxml.ElementTree import DefusedXMLParser
 
     if not body.strip():
         raise ObsError("MissingRequestBodyError")
+    parser = DefusedXMLParser(target=_shallow_builder()(), forbid_dtd=True)
     try:
-        tree: Element = fromstring(body, forbid_dtd=True)
+        parser.feed(body)
+        tree: Element = parser.close()
     except (DefusedXmlException, SyntaxError, ValueError, LookupError, RecursionError) as error:
         raise ObsError(code) from error
+    finally:
+        vars(parser).clear()  # it and expat hold each other, and with them all that was read, until the next collection
     if local_name(tree) != root:
         raise ObsError(code, f"The root element must be {root}.")
     return tree

@@ -66,6 +66,8 @@ STATUS_AND_TEXT: Mapping[str, tuple[int, str]] = MappingProxyType(
             403,
             "The request signature we calculated does not match the signature you provided.",
         ),
+        # S3's, for a body that is not the signed one.
+        "XAmzContentSHA256Mismatch": (400, "The x-amz-content-sha256 you specified did not match what we received."),
     }
 )
 """What a code means on the wire; a code outside this table cannot be raised."""

@@ -12,6 +12,7 @@ Decisions where the documents are silent:
   is refused with MalformedPolicy, because a policy that is stored and not enforced is worse than none.
 * `domain/ID` alone is the account as such, like `domain/ID:root`; that is how the newest edition uses it beside a user
   (obs_40_0041). Of users and agencies, all or one can be named. Nobody here ever acts for an agency.
+* `{"AWS": ...}` and `{"CanonicalUser": ...}`, the S3 dialect's principals, name the same accounts and users.
 * The three spellings of an encryption key, `x-obs-server-side-encryption`, `server-side-encryption` and
   `s3:x-amz-server-side-encryption` (value `aws:kms`), are one condition.
 """
@@ -43,6 +44,7 @@ _STATEMENT_FIELDS = frozenset(
     "Sid Effect Principal NotPrincipal Action NotAction Resource NotResource Condition".split()  # noqa: SIM905 - as words
 )
 _PRINCIPAL_ID = re.compile(r"\*|domain/[^:/*?]+(?::(?:root|(?:user|agency)/(?:\*|[^:/*?]+)))?")
+_IAM = "arn:aws:iam::"
 _NULL = "${null}"
 _NUMBER = re.compile(r"-?\d{1,18}(?:\.\d{1,9})?", re.ASCII)
 
@@ -368,7 +370,13 @@ def _strings(value: Any, what: str) -> tuple[str, ...]:  # noqa: ANN401 - JSON c
 def _principals(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - JSON can be anything
     if value == "*":
         return ("*",)
-    names = _strings(_object(value, "Principal", frozenset(("ID",))).get("ID"), "Principal")
+    said = _object(value, "Principal", frozenset(("ID", *_PRINCIPAL_WORDS)))
+    if len(said) != 1:
+        raise _malformed("Principal must be * or an object with ID.")
+    (word, given), *_ = said.items()
+    names = _strings(given, "Principal")
+    if word in _PRINCIPAL_WORDS:
+        names = tuple(_PRINCIPAL_WORDS[word](name) for name in names)
     for name in names:
         if not _PRINCIPAL_ID.fullmatch(name):
             raise _malformed(
@@ -376,6 +384,19 @@ def _principals(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - JSON can be an
                 " user or agency."
             )
     return names
+
+
+def _of_arn(text: str) -> str:
+    """`arn:aws:iam::account:user/name` and its like as `domain/account:user/name`; the account alone is its root."""
+    account, _, who = text.removeprefix(_IAM).partition(":")
+    return text if text == "*" else f"domain/{account}:{who}" if who else f"domain/{account}"
+
+
+_PRINCIPAL_WORDS: Mapping[str, Callable[[str], str]] = {
+    "AWS": _of_arn,
+    "CanonicalUser": lambda text: text if text == "*" else f"domain/{text}",
+}
+"""The words for principals in the S3 dialect, and what they name in the server's own."""
 
 
 def _actions(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - JSON can be anything
@@ -415,7 +436,7 @@ def _condition(operator: str, key: str, wanted: Any) -> Condition:  # noqa: ANN4
         wanted = json.dumps(wanted)
     values: Sequence[str] = _strings(wanted, f"The value of {key}")
     if "x-amz-" in key.lower():
-        values = ["kms" if value == "aws:kms" else value for value in values]
+        values = ["kms" if value == "aws:kms" else value.removeprefix("arn:aws:kms:") for value in values]
     matches, negated = OPERATORS[operator.lower()]
     plain = tuple(value for value in values if value != _NULL)
     _check_kind(operator, key, fact, plain)

@@ -95,7 +95,8 @@ def _make(world: World, domain_id: str) -> tuple[dict[str, str], dict[str, str]]
         _keep(world, identity)
         identities[role] = identity.access_key
     keys = {
-        role: keyring.create(owner, alias=role) for role in ("custom", "second", "disabled", "scheduled", "deleted")
+        role: keyring.create(owner, alias=role)
+        for role in ("custom", "second", "disabled", "scheduled", "deleted", "switched")
     }
     keyring.change_state(keys["disabled"], KeyState.DISABLED)
     keyring.change_state(keys["scheduled"], KeyState.SCHEDULED, deletion_time=world.now() + SCHEDULED_FOR_S)

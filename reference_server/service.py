@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from reference_server import access, encryption, forms, policy, signature
+from reference_server import access, dialect, encryption, forms, policy, signature
 from reference_server.dates import http_date
 from reference_server.documents import error_document
 from reference_server.errors import DamagedStateError, ObsError
@@ -20,10 +20,12 @@ from reference_server.identities import Caller, Dice, Directory
 from reference_server.keyring import Keyring
 from reference_server.operations import common, multipart, objects
 from reference_server.routes import ROUTES, route
+from reference_server.s3_body import payload_of
 from reference_server.wire import Head, Headers, Query, Request, Response, bucket_in_host, host_of, locate
 from reference_server.world import Call, Receiver, Seams, World
 
 if TYPE_CHECKING:
+    from reference_server.s3_body import Payload
     from reference_server.state.store import State
 
 OnBug = Callable[[BaseException], None]
@@ -97,6 +99,7 @@ class Exchange:
         self._service = service
         self._call = call
         self._receiver = receiver
+        self._payload = service.payload(call)
 
     @property
     def call(self) -> Call:
@@ -106,7 +109,7 @@ class Exchange:
     def feed(self, data: bytes) -> Response | None:
         """More of the body; an answer already now means that the rest is not wanted."""
         try:
-            self._receiver.feed(data)
+            self._receiver.feed(data if self._payload is None else self._payload.feed(data))
         except Exception as error:  # noqa: BLE001 - whatever goes wrong is answered, and bugs are reported
             self._receiver.abort()
             return self._service.failure(self._call, error)
@@ -115,6 +118,8 @@ class Exchange:
     def finish(self) -> Iterator[Response | None]:
         """The answer, after any number of None from operations that take long."""
         try:
+            if self._payload is not None:
+                self._payload.finish()
             outcome = self._receiver.finish()
             if isinstance(outcome, Response):
                 yield self._service.complete(self._call, outcome)
@@ -158,6 +163,11 @@ class Service:
         world = World(state, keyring, directory, region, hosts, now, dice, seams, require_https)
         return cls(world, on_bug=on_bug)
 
+    def report(self, error: BaseException) -> None:
+        """Tell whoever wants to know of an error that is no refusal."""
+        if self._on_bug is not None:
+            self._on_bug(error)
+
     def watch(self, watching: Callable[[Seams], Seams]) -> None:
         """The same service with somebody at its seams."""
         self.world = replace(self.world, seams=watching(self.world.seams))
@@ -176,6 +186,7 @@ class Service:
         """As much of a request as its head allows: an answer, or an exchange that wants the body."""
         request_id, host_id = self.world.seams.identifiers(self.world.dice, self.world.now())
         call: Call | None = None
+        head = dialect.understood(head)
         try:
             if head.target == READY and not bucket_in_host(host_of(head), self.world.hosts):
                 return self._readiness(head, request_id, host_id)
@@ -187,7 +198,11 @@ class Service:
             return self._early_failure(head, call, error, request_id, host_id)
         if isinstance(outcome, Response):
             return self.complete(call, outcome)
-        return Exchange(self, call, outcome)
+        try:
+            return Exchange(self, call, outcome)
+        except ObsError as error:
+            outcome.abort()
+            return self.failure(call, error)
 
     def _readiness(self, head: Head, request_id: str, host_id: str) -> Response:
         """200 while requests are served, 503 while the server ends or its database does not answer."""
@@ -203,10 +218,13 @@ class Service:
         return self.world.seams.finish(None, framed)
 
     def _admit(self, call: Call) -> Response | Receiver:
-        world, operation = self.world, call.operation
+        world, operation, foreign = self.world, call.operation, call.head.foreign
+        if foreign is not None and foreign.fault is not None:
+            raise foreign.fault
         refuse_unknown_parameters(call.query)
         if not operation.anonymous:
             call.caller = world.seams.authenticate(call.head, call.address, call.query, world.directory, world.now())
+        dialect.refuse_mixture(call.head, call.query)
         if operation.needs_bucket:
             call.found_bucket = world.state.buckets.get(call.address.bucket)
             if call.found_bucket is None:
@@ -221,7 +239,17 @@ class Service:
     def complete(self, call: Call, response: Response) -> Response:
         """An operation's answer with the headers every answer has."""
         framed = self._with_common_headers(response, call.request_id, call.host_id, method=call.head.method)
-        return self.world.seams.finish(call, framed)
+        finished = self.world.seams.finish(call, framed)
+        foreign = call.head.foreign
+        return finished if foreign is None else dialect.answered(finished, call.operation.name, foreign)
+
+    def payload(self, call: Call) -> Payload | None:
+        """How the body of a call is to be taken in if it is not just as it comes."""
+        foreign = call.head.foreign
+        if foreign is None:
+            return None
+        identity = self.world.directory.find(foreign.access_key)
+        return payload_of(foreign, call.operation.name, "" if identity is None else identity.secret_key)
 
     def failure(self, call: Call, error: Exception) -> Response:
         """The answer to what went wrong while a call was being answered."""
@@ -246,15 +274,16 @@ class Service:
         method = "" if head is None else head.method
         response = self.world.seams.refuse(method, refusal, body)
         framed = self._with_common_headers(response, request_id, host_id, method=method)
-        return self.world.seams.finish(None, framed)
+        finished = self.world.seams.finish(None, framed)
+        foreign = None if head is None else head.foreign
+        return finished if foreign is None else dialect.answered(finished, "", foreign)
 
     def _as_refusal(self, error: Exception) -> ObsError:
         if isinstance(error, ObsError):
             return error
         if isinstance(error, DamagedStateError):
             return ObsError("InternalError", str(error))
-        if self._on_bug is not None:
-            self._on_bug(error)
+        self.report(error)
         if isinstance(error, (OSError, sqlite3.Error)):
             return ObsError("ServiceUnavailable", "The store cannot be used at the moment.")
         return ObsError("InternalError")

@@ -32,10 +32,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
+from reference_server import s3_signature
 from reference_server.dates import parse_http_date
 from reference_server.errors import ObsError
 from reference_server.identities import ANONYMOUS, Caller, Directory, Identity
-from reference_server.wire import Address, Head, Headers, Query, encode_octets
+from reference_server.s3_words import ALGORITHM, LISTED, THEIRS
+from reference_server.wire import Address, Foreign, Head, Headers, Query, encode_octets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,6 +108,8 @@ def authenticate(head: Head, address: Address, query: Query, directory: Director
         raise ObsError("AccessDenied", "Temporary credentials are not known here.")
     if claim.kind == "url":
         check_expiry(claim.expires, now)
+        if head.foreign is not None:
+            s3_signature.check_begin(head.foreign, now + MAX_SKEW_S)
     else:
         check_skew(head.headers, now)
     return replace(identity.caller, reading=check_signature(head, address, query, claim, identity))
@@ -152,6 +156,9 @@ def check_signature(head: Head, address: Address, query: Query, claim: Claim, id
 
     The name is `header` or `url` for the usual reading, with a colon and what is different about any other.
     """
+    if head.foreign is not None and head.foreign.flavour == "V4":
+        s3_signature.check_request(head.foreign, head.foreign.said(query), claim.signature, identity.secret_key)
+        return f"{claim.kind}: V4"
     given = encode_octets(claim.signature)
     first = ""
     for remark, attempt in readings(head, address, query, claim):
@@ -172,6 +179,9 @@ def strings_to_sign(head: Head, address: Address, query: Query, claim: Claim) ->
 
 def readings(head: Head, address: Address, query: Query, claim: Claim) -> Iterator[tuple[str, str]]:
     """The accepted strings to sign, each with what is unusual about it."""
+    if head.foreign is not None:
+        yield from _foreign_readings(head.foreign, address, query, claim)
+        return
     before = signed_head(head, claim)
     seen: set[str] = set()
     for path_remark, path in _paths(address):
@@ -182,15 +192,43 @@ def readings(head: Head, address: Address, query: Query, claim: Claim) -> Iterat
                 yield ", ".join(filter(None, (path_remark, remark))), before + resource
 
 
-def signed_head(head: Head, claim: Claim) -> str:
+def _foreign_readings(foreign: Foreign, address: Address, query: Query, claim: Claim) -> Iterator[tuple[str, str]]:
+    """The same for version 2 of AWS's signature: OBS's strings with `x-amz-` in them, and AWS's own list.
+
+    Of a header signature AWS's list counts too, which lacks `encryption`. A URL signature covers `x-amz-` parameters,
+    in the resource as Huawei's SDKs sign them or as header lines as AWS's do; unsigned ones are refused (Q-01).
+    """
+    said = foreign.said(query)
+    in_head = claim.kind == "header"
+    hoisted = tuple((name, value) for name, value in said.pairs if name.lower().startswith(THEIRS))
+    lines = replace(foreign.head, headers=Headers((*foreign.head.headers.pairs, *((n, v or "") for n, v in hoisted))))
+    before = signed_head(foreign.head, claim, prefix=THEIRS)
+    for path_remark, path in _paths(address):
+        found = [
+            ("V2", before, canonical_parameters(said, prefix=THEIRS)),
+            ("V2, empty parameter without =", before, canonical_parameters(said, prefix=THEIRS, bare_empty=True)),
+        ]
+        if in_head:
+            found.append(("V2, AWS's list", before, canonical_parameters(said, prefixed=False, listed=LISTED)))
+        elif hoisted:
+            own = signed_head(lines, claim, prefix=THEIRS)
+            found.append(("V2, parameters as headers", own, canonical_parameters(said, prefixed=False)))
+        for remark, start, parameters in found:
+            yield (
+                ", ".join(filter(None, (remark, path_remark))),
+                start + (f"{path}?{parameters}" if parameters else path),
+            )
+
+
+def signed_head(head: Head, claim: Claim, *, prefix: str = HEADER_PREFIX) -> str:
     """Everything before the resource: verb, Content-MD5, Content-Type, date slot, `x-obs-` headers (section 6.1)."""
     headers = head.headers
     if claim.kind == "url":
         date = claim.expires
     else:
-        date = "" if headers.first(DATE) is not None else headers.first("date") or ""
+        date = "" if headers.first(prefix + "date") is not None else headers.first("date") or ""
     lines = [head.method, headers.first("content-md5") or "", headers.first("content-type") or "", date]
-    names = sorted([name for name in headers.names() if name.startswith(HEADER_PREFIX)])
+    names = sorted([name for name in headers.names() if name.startswith(prefix)])
     lines += [f"{name}:{','.join([value.strip() for value in headers.every(name)])}" for name in names]
     return "\n".join(lines) + "\n"
 
@@ -219,12 +257,19 @@ def _parameter_readings(query: Query, *, header_signature: bool) -> Iterator[tup
         yield "listed parameters only", canonical_parameters(query, prefixed=False)
 
 
-def canonical_parameters(query: Query, *, prefixed: bool = True, bare_empty: bool = False) -> str:
+def canonical_parameters(
+    query: Query,
+    *,
+    prefixed: bool = True,
+    bare_empty: bool = False,
+    listed: frozenset[str] = SIGNED_LOWER,
+    prefix: str = HEADER_PREFIX,
+) -> str:
     """The signed parameters, sorted by name, decoded, each name once (the first counts; section 6.1)."""
     chosen: dict[str, str | None] = {}
     for name, value in query.pairs:
         lower = name.lower()
-        if lower in SIGNED_LOWER or (prefixed and lower.startswith(HEADER_PREFIX)):
+        if lower in listed or (prefixed and lower.startswith(prefix)):
             chosen.setdefault(name, value)
     return "&".join(
         name if value is None or (bare_empty and not value) else f"{name}={value}"
@@ -233,8 +278,15 @@ def canonical_parameters(query: Query, *, prefixed: bool = True, bare_empty: boo
 
 
 def verify_form(access_key: str, policy: str, signature: str, directory: Directory) -> Identity:
-    """The signer of a POST form: what is signed is the policy as it stands in the form, in Base64 (section 6.5)."""
+    """The signer of a POST form: what is signed is the policy as it stands in the form, in Base64 (section 6.5).
+
+    A signature of version 4 has its algorithm and scope before it (`dialect.understood_form`).
+    """
     identity = known_identity(access_key, directory)
+    if signature.startswith(ALGORITHM):
+        if not s3_signature.form_is_signed(identity.secret_key, signature, policy):
+            raise ObsError("SignatureDoesNotMatch")
+        return identity
     if not hmac.compare_digest(sign(identity.secret_key, policy).encode(), encode_octets(signature)):
         raise ObsError("SignatureDoesNotMatch")
     return identity

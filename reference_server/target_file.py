@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from reference_server.world import World
 
 TARGET_IDENTITIES = ("owner", "other_account", "other_project")
-TARGET_KEYS = ("custom", "second", "disabled", "scheduled", "deleted", "other_project", "other_account", "unknown")
+TARGET_KEYS = (
+    *("custom", "second", "disabled", "scheduled", "deleted"),
+    *("other_project", "other_account", "unknown", "switched"),
+)
 """The roles a target file has words for; what a configuration file names otherwise is in the admin file."""
 
 
-def target_file(world: World, made: Provision, endpoint: str, *, ca_bundle: str = "") -> str:
-    """The target file of a running server, as TOML."""
+def target_file(world: World, made: Provision, endpoint: str, *, kms_endpoint: str, ca_bundle: str = "") -> str:
+    """The target file of a running server, as TOML; its key service is named for those who may change a key's state."""
     lines = [
         'name = "obs-reference-server"',
         f'endpoint = "{endpoint}"',
@@ -37,6 +40,9 @@ def target_file(world: World, made: Provision, endpoint: str, *, ca_bundle: str 
             identity = _identity(world, made, role)
             lines += [*_credentials(role, identity), f'principal = "{identity.caller.principal}"']
     lines += ["", "[keys]", *(f'{role} = "{made.keys[role]}"' for role in TARGET_KEYS if role in made.keys)]
+    if "owner" in made.identities and "switched" in made.keys:
+        project_id = _identity(world, made, "owner").caller.project_id
+        lines += ["", "[kms]", f'endpoint = "{kms_endpoint}"', f'project_id = "{project_id}"']
     if ca_bundle:
         lines += ["", "[tls]", f"ca_bundle = {quoted(ca_bundle)}"]
     return "\n".join([*lines, ""])

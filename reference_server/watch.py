@@ -9,6 +9,7 @@ would have given the same answers in it, so nobody need ask it. Replacements tha
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -125,8 +126,8 @@ def _watched_keyring(rivals: Mapping[str, type[Keyring]], notes: Notes) -> type[
     def watching(method: str, asked: Mapping[str, type[Keyring]]) -> Callable[..., Any]:
         honest = getattr(Keyring, method)
 
-        def call(self: Keyring, *arguments: Any) -> Any:  # noqa: ANN401 - as the method it stands for
-            found = _outcome(honest, (self, *arguments))
+        def call(self: Keyring, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as the method it stands for
+            found = _outcome(partial(honest, **named), (self, *arguments))
             for name, theirs in asked.items():
                 if name not in notes.names:
                     rival = theirs.__new__(theirs)

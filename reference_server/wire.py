@@ -89,6 +89,7 @@ class Head:
     headers: Headers
     secure: bool = False
     peer: str = "127.0.0.1"
+    foreign: Foreign | None = None
 
     @property
     def declared_length(self) -> int | None:
@@ -100,6 +101,33 @@ class Head:
     def has_body(self) -> bool:
         """Whether the framing announces a body (RFC 9112, 6.3)."""
         return bool(self.declared_length) or self.headers.first("transfer-encoding") is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """What a request was before it was translated: its head as sent, and what version of AWS's signature it has.
+
+    `flavour` is `V2`, `V4` or nothing. Scope, signed headers, moment (`YYYYMMDDTHHMMSSZ`), payload hash, access key,
+    signature and end (Unix seconds, of a URL) are those of version 4. The parameters are (name in our words or nothing,
+    name and value as sent). `fault` is what makes it unreadable, to be said once it is known in which dialect.
+    """
+
+    head: Head
+    flavour: str = ""
+    scope: str = ""
+    signed_headers: tuple[str, ...] = ()
+    moment: str = ""
+    payload: str = ""
+    parameters: tuple[tuple[str, str, str | None], ...] = ()
+    fault: ObsError | None = None
+    access_key: str = ""
+    signature: str = ""
+    expires: str = ""
+
+    def said(self, query: Query) -> Query:
+        """The parameters as sent, without those that somebody has taken out of the translated ones."""
+        kept = {name for name, _ in query.pairs}
+        return Query(tuple((theirs, value) for ours, theirs, value in self.parameters if not ours or ours in kept))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +145,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A final answer. A body that is an iterator comes with its own Content-Length header."""
+    """A final answer. A body that is an iterator comes with its own Content-Length header.
+
+    `inner` is what an answer was before it was translated into the dialect of its request.
+    """
 
     status: int
     headers: Pairs = ()
     body: bytes | Iterator[bytes] = b""
     reason: str = ""
     close: bool = False
+    inner: Response | None = None
 
     def first(self, name: str) -> str | None:
         """The first value of a header, its name given in lower case."""

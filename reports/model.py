@@ -205,7 +205,7 @@ class Made:
 class Signed:
     """How a request was authorized, and as whom."""
 
-    how: Literal["header", "url", "form", "none", "altered"]
+    how: Literal["header", "url", "form", "none", "altered", "key-service"]
     by: str
 
 

@@ -1,5 +1,6 @@
 """Drives the installed commands as a user would."""
 
+import fcntl
 import io
 import json
 import signal
@@ -18,8 +19,11 @@ def from_npm(name):
     """A file or folder out of a package in the version that tests/axe/package-lock.json pins, fetched the first time."""
     folder = ROOT / "tests" / "axe"
     path = folder / "node_modules" / name
-    if not path.exists():
-        subprocess.run(["npm", "ci", "--ignore-scripts", "--silent", "--prefix", str(folder)], check=True, timeout=120)
+    with (folder / "package-lock.json").open() as locked:  # tests run side by side
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        if not path.exists():
+            command = ["npm", "ci", "--ignore-scripts", "--silent", "--prefix", str(folder)]
+            subprocess.run(command, check=True, timeout=120)
     return path
 
 

@@ -95,7 +95,10 @@ def test_usage_errors_are_one_line(samples, tmp_path):
     unfinished.write_bytes(b"".join(results.read_bytes().splitlines(keepends=True)[:-1]))
     for arguments, says in (
         (("rejudge", tmp_path / "none"), "none: cannot be read: No such file"),
-        (("rejudge", results, "--profile", "none"), "no profile named 'none'; there are: sse-kms-2024-01"),
+        (
+            ("rejudge", results, "--profile", "none"),
+            "no profile named 'none'; there are: aws-s3, obs-s3-2024, sse-kms-2024-01",
+        ),
         (("rejudge", results, "--cases", results), "not YAML"),
         (("statement", "--key", samples / "key"), "give the RESULTS"),
         (("statement", "--key", samples / "key", "--new-key"), "is there already"),

@@ -132,6 +132,16 @@ def test_what_is_wrong_in_a_fleet_file_is_said_in_a_line(command, tmp_path, text
     assert done.stderr.count("\n") == 1
 
 
+def test_an_endpoint_says_what_a_target_file_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("A", "access")
+    monkeypatch.setenv("S", "secret")
+    owner = OWNER + 'access_key = "env:A"\nsecret_key = "env:S"\n'
+    words = 'dialect = "aws-s3"\n[endpoints.kms]\nendpoint = "http://127.0.0.1:2"\nproject_id = "p"\n'
+    (member,) = load_fleet(fleet_file(tmp_path, ENDPOINT + words + owner)).members
+    target = member.open()
+    assert (target.dialect, target.kms.endpoint) == ("aws-s3", "http://127.0.0.1:2")
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -68,7 +68,8 @@ def drip(_, connection):
 
 def for_ever(opening, piece):
     def hostile(_, connection):
-        connection.sendall(opening)
+        # In one piece: a head alone is a whole answer to HEAD, and what comes later is another matter.
+        connection.sendall(opening + piece)
         while True:
             connection.sendall(piece)
 

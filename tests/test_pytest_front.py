@@ -100,9 +100,12 @@ def test_bad_target_file_ends_the_session_with_a_sentence(front, tmp_path):
 
 def test_unreachable_target_is_never_green(front, tmp_path):
     path = tmp_path / "t.toml"
-    path.write_text('endpoint = "http://127.0.0.1:1"\n[identities.owner]\naccess_key = "a"\nsecret_key = "b"\n')
+    path.write_text('endpoint = "http://127.0.0.1:1"\n[identities.owner]\naccess_key = "a"\nsecret_key = "secret"\n')
     path.chmod(0o600)
     done = front("--obs-target", path)
+    assert done.returncode == 3
+    assert "port 1 of 127.0.0.1 cannot be reached" in done.stdout
+    done = front("--obs-target", path, "--obs-no-doctor", "-k", "SAMPLE")
     assert done.returncode == 1
     assert "Nothing was measured" in done.stdout
 
@@ -112,3 +115,17 @@ def test_other_pytest_runs_are_left_alone(tmp_path):
     done = subprocess.run([BIN / "pytest", "-q", "test_x.py"], capture_output=True, text=True, cwd=tmp_path)
     assert "1 passed" in done.stdout
     assert "obs-conformance" not in done.stdout
+
+
+def test_the_doctor_stops_a_session_whose_set_up_is_wrong(front, tmp_path):
+    with reference_server(tmp_path) as (target, _):
+        target.write_text(
+            re.sub(r'secret_key = "[^"]*"', 'secret_key = "of-somebody-else"', target.read_text(), count=1)
+        )
+        done = front("--obs-target", target, "-k", "SAMPLE-001")
+        skipped = front("--obs-target", target, "-k", "SAMPLE-001", "--obs-no-doctor")
+    assert done.returncode == 3
+    assert "is not accepted. Remedy:" in done.stdout
+    assert "of-somebody-else" not in done.stdout
+    assert skipped.returncode == 1  # a case that could not be set up, as before
+    assert "KMS-SAMPLE-001 setup_failed" in skipped.stdout

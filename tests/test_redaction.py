@@ -171,6 +171,7 @@ def test_the_pytest_front_end_keeps_secrets_too(parrot, tmp_path):
             target,
             "-k",
             "SAMPLE or FORM-00",
+            "--obs-no-doctor",
             "--html",
             out / "p.html",
             "--self-contained-html",

@@ -337,7 +337,7 @@ def _children_of(pid):
         (["run", "--target", "nowhere.toml"], "nowhere.toml: cannot be read"),
         (["run", "--endpoint", "ftp://x"], "--endpoint: 'ftp://x' is not an address"),
         (["run", "--endpoint", "http://x"], "OBS_ACCESS_KEY_ID and OBS_SECRET_ACCESS_KEY is not set"),
-        (["run", "--profile", "other"], "no profile named 'other'; there are: sse-kms-2024-01"),
+        (["run", "--profile", "other"], "no profile named 'other'; there are: aws-s3, obs-s3-2024, sse-kms-2024-01"),
         (["run", "--select", "nothing-like-it"], "no case matches --select nothing-like-it"),
         (["run", "--jobs", "0"], "--jobs 0"),
         (["run", "--jobs", "many"], "invalid int value"),

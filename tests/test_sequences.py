@@ -7,13 +7,14 @@ import pytest
 from conformance.casefile import load_library, with_cases_of
 from conformance.explore.casewriter import case_yaml
 from conformance.explore.model import Complete, Copy, Delete, DropDefault, Initiate, Put, Read, SetDefault, case_of
-from conformance.explore.search import explore, sequences, shorter
+from conformance.explore.search import explore, key_sequences, sequences, shorter
 from conformance.selftest import campaign_in_process
+from reference_server.keystates import KEY_STATES
 from reference_server.service import HONEST
 from reference_server.stateful import STATEFUL
 
 LIBRARY = load_library()
-DEFECTS = {defect.name: defect for defect in STATEFUL}
+DEFECTS = {defect.name: defect for defect in (*STATEFUL, *KEY_STATES)}
 REQUESTS = 40_000
 """What a minute is worth on a machine that has nothing else to do; most are found within the first two seconds."""
 SHORTEST = {
@@ -39,6 +40,15 @@ SHORTEST = {
     "upload-holds-object": 3,
 }
 """How many calls the shortest sequence known has; each stands in the library as one of KMS-SEQ-001 to 020."""
+KEY_SHORTEST = {
+    "disabling-unnoticed": 2,
+    "refusal-remembered": 3,
+    "refused-key-remembered": 4,
+    "scheduling-destroys-key": 2,
+    "disabled-key-reads": 3,
+    "disabled-default-falls-back": 3,
+}
+"""The same where the state of a key has to change."""
 SEED = 1
 SLOW = frozenset(
     {
@@ -54,20 +64,27 @@ PLAYED = [name for name in SHORTEST if name not in SLOW or os.environ.get("OBS_T
 
 
 def test_the_shortest_sequence_is_known_for_every_such_defect():
-    assert set(SHORTEST) == set(DEFECTS)
+    assert set(SHORTEST) | set(KEY_SHORTEST) == set(DEFECTS)
 
 
-@pytest.mark.parametrize("name", PLAYED)
-def test_a_defect_is_found_narrowed_down_and_exported_as_a_case_that_tells_right_from_wrong(name, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "source", "shortest"),
+    [(name, sequences(), SHORTEST[name]) for name in PLAYED]
+    + [(name, key_sequences(), shortest) for name, shortest in KEY_SHORTEST.items()],
+    ids=[*PLAYED, *KEY_SHORTEST],
+)
+def test_a_defect_is_found_narrowed_down_and_exported_as_a_case_that_tells_right_from_wrong(
+    name, source, shortest, tmp_path
+):
     seams = DEFECTS[name].seams()
     with campaign_in_process(LIBRARY, seams, SEED) as wrong:
         searched = list(
-            explore(wrong.play_case, [sequences()], first_seed=SEED, seconds=3600.0, steps=REQUESTS, stop_after=1)
+            explore(wrong.play_case, [source], first_seed=SEED, seconds=3600.0, steps=REQUESTS, stop_after=1)
         )
         assert len(searched) == 2, f"not found in {searched[0].steps} requests"
         found = searched[0]
         assert found.stable
-        assert len(found.drawn) == SHORTEST[name]
+        assert len(found.drawn) == shortest
         (tmp_path / "case.yaml").write_text(case_yaml(found.case), "utf-8")
         (exported,) = with_cases_of(LIBRARY, tmp_path / "case.yaml").cases
         assert wrong.play_case(exported).rung in {"fail", "warn"}

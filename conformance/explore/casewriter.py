@@ -45,7 +45,8 @@ def _text(value: object) -> str:
 
 def _step(step: Step) -> Iterator[str]:
     yield f"  - request: {_text(_request(step.request))}"
-    yield "    expect:"
+    if step.expect:
+        yield "    expect:"
     yield from (f"    - {_text(_check(check))}" for check in step.expect)
     if step.save:
         yield f"    save: {_text(dict(step.save))}"
@@ -61,6 +62,7 @@ def _request(request: RequestTemplate) -> dict[str, Any]:
         "omit": sorted(request.omit),
         "as": None if request.identity == "owner" else request.identity,
         "sign": None if request.sign == "header" else request.sign,
+        "kms": request.kms,
         "form": request.form and {"fields": list(request.form.fields)},
         "body": request.body and _body(request.body.name, request.body.size, request.body.text),
     }

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from conformance.vocabulary import BodySpec, BytesDue, Case, Check, FormSpec, RequestTemplate, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from conformance.vocabulary import Level
+    from conformance.vocabulary import KeyAction, Level
 
 MODE = "x-obs-server-side-encryption"
 KEY_ID = "x-obs-server-side-encryption-kms-key-id"
-KeyName = Literal["default", "custom", "second"]
+KeyName = Literal["default", "custom", "second", "switched"]
+KeyState = Literal["enabled", "disabled", "scheduled"]
 Via = Literal["header", "url", "query", "form"]
 
 _POLICY = (
@@ -106,7 +107,21 @@ class Read:
     first: int | None
 
 
-Call = Put | Copy | Initiate | Complete | SetDefault | DropDefault | SetPolicy | DropPolicy | Delete | Read
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Change the state of the key that is there for it."""
+
+    action: KeyAction
+
+
+Call = Put | Copy | Initiate | Complete | SetDefault | DropDefault | SetPolicy | DropPolicy | Delete | Read | Switch
+
+SWITCHES: Mapping[KeyState, Mapping[KeyAction, KeyState]] = {
+    "enabled": {"disable-key": "disabled", "schedule-key-deletion": "scheduled"},
+    "disabled": {"enable-key": "enabled", "schedule-key-deletion": "scheduled"},
+    "scheduled": {"cancel-key-deletion": "disabled"},
+}
+"""What can be asked of a key in a state, and the state it has then."""
 
 
 def plainer(call: Call) -> Iterator[Call]:
@@ -124,13 +139,15 @@ def plainer(call: Call) -> Iterator[Call]:
             yield from _less(call, key=None)
         case Read():
             yield from _less(call, identity="owner", first=None)
+        case Switch():
+            yield from _less(call, action="disable-key")
         case _:
             return
 
 
-def bolder(call: Call) -> Iterator[Call]:
+def bolder(call: Call, *, switching: bool) -> Iterator[Call]:
     """The same call naming a key of its own, or asking for encryption itself; for what that may save another call."""
-    keys: tuple[KeyName | None, ...] = (None, "custom", "second")
+    keys: tuple[KeyName | None, ...] = (None, "custom", "switched" if switching else "second")
     if isinstance(call, (Put, Initiate)):
         yield from (asked for key in keys if (asked := replace(call, mode=True, key=key)) != call)
     if isinstance(call, SetDefault):
@@ -166,6 +183,7 @@ class Model:
     policy: bool = False
     objects: dict[int, Stored] = field(default_factory=dict)
     upload: _Upload | None = None
+    key_state: KeyState = "enabled"
     default_seen: bool = False
     bodies: int = 0
     steps: list[Step] = field(default_factory=list)
@@ -179,6 +197,23 @@ class Model:
     def open(self, *, mode: bool) -> bool:
         """Whether the documents leave open what an upload does: an inherited default under the policy (Q-23)."""
         return self.policy and not mode and self.has_default
+
+    def usable(self, *keys: KeyName | None) -> bool:
+        """Whether all of these keys serve."""
+        return self.key_state == "enabled" or "switched" not in keys
+
+    def barred(self, request: RequestTemplate, clause: str) -> bool:
+        """Ask for what a key that does not serve has refused; False where the documents do not say how."""
+        if self.key_state != "disabled":
+            return False
+        refusal = {"status": [400, 403], "codes": ["KMS.DisabledException", "AccessDenied"]}
+        self.step(request, [Check("refused", "refusal", refusal, (clause,), "should")])
+        return True
+
+    def switch(self, action: KeyAction) -> None:
+        """Have the key's state changed."""
+        self.key_state = SWITCHES[self.key_state][action]
+        self.step(RequestTemplate("POST", "{bucket}", None, kms=action), ())
 
     def step(self, request: RequestTemplate, expect: Iterable[Check], save: dict[str, str] | None = None) -> None:
         """One more exchange."""
@@ -210,6 +245,8 @@ class Model:
     def verify(self, slot: int) -> None:
         """HEAD: the object is there with the mode and key due, or not there."""
         stored = self.objects.get(slot)
+        if stored is not None and not self.usable(stored.key):
+            return  # whether HEAD needs the key is nowhere said
         request = RequestTemplate("HEAD", "{bucket}", _name(slot))
         if stored is None:
             self.step(request, [_refused(404, "NoSuchKey")])
@@ -218,7 +255,9 @@ class Model:
         self.step(request, [_status(200, "SSEKMS-R1"), *checks], save)
 
     def verify_all(self) -> None:
-        """GET: every object gives back its bytes, mode and key."""
+        """GET: every object gives back its bytes, mode and key, once its key serves."""
+        while self.key_state != "enabled":
+            self.switch("cancel-key-deletion" if self.key_state == "scheduled" else "enable-key")
         for slot, stored in sorted(self.objects.items()):
             checks, save = self.encryption(stored.key, ("SSEKMS-R1",))
             due = Check("body_is", "body", BytesDue((stored.body,)), ("SSEKMS-R7",), "must")
@@ -248,7 +287,7 @@ def _refused(status: int, *codes: str) -> Check:
 
 
 def _fields(key: KeyName | None, *, mode: bool) -> tuple[tuple[str, str], ...]:
-    named = {"custom": "{keys.custom}", "second": "{keys.second}", "default": "{default}"}
+    named = {name: f"{{keys.{name}}}" for name in ("custom", "second", "switched")} | {"default": "{default}"}
     return ((MODE, "kms"), *(((KEY_ID, named[key]),) if key else ())) if mode else ()
 
 
@@ -279,6 +318,10 @@ def _put(call: Put, model: Model) -> None:
         return
     assert request.body is not None  # noqa: S101 - an upload has one
     key = model.inherited(call.key, mode=call.mode)
+    if not model.usable(key):
+        if model.barred(request, "KMS-S01"):
+            model.verify(call.slot)
+        return
     model.objects[call.slot] = Stored(key, request.body.name, call.size)
     if call.via == "form":
         model.step(request, [_status(204, "OBS0081-S02")])
@@ -293,14 +336,18 @@ def _copy(call: Copy, model: Model) -> None:
     source = model.objects.get(call.source)
     if source is None or (call.key == "default" and not model.default_seen):
         return
-    model.objects[call.target] = replace(source, key=call.key or "default")
     fields = (f"{name}: {value}" for name, value in _fields(call.key, mode=True))
     directive = ("x-obs-metadata-directive: REPLACE",) if call.source == call.target else ()
     headers = (*fields, f"x-obs-copy-source: /{{bucket}}/{_name(call.source)}", *directive)
-    checks, save = model.encryption(call.key or "default", ("SSEKMS-S60",))
     request = RequestTemplate(
         "PUT", "{bucket}", _name(call.target), headers=headers, omit=frozenset({"Content-Length"})
     )
+    if not model.usable(source.key, call.key):
+        if model.barred(request, "KMS-S10" if not model.usable(source.key) else "KMS-S01"):
+            model.verify(call.target)
+        return
+    model.objects[call.target] = replace(source, key=call.key or "default")
+    checks, save = model.encryption(call.key or "default", ("SSEKMS-S60",))
     model.step(request, [_status(200, "SSEKMS-S60"), *checks], save)
     model.verify(call.target)
     if call.source != call.target:
@@ -315,6 +362,8 @@ def _initiate(call: Initiate, model: Model) -> None:
     if model.policy and not call.mode:
         model.step(request, [_refused(403, "AccessDenied")])
         return
+    if not model.usable(model.inherited(call.key, mode=call.mode)):
+        return  # which of the calls is refused is nowhere said
     number = model.bodies + 1
     upload = "xml InitiateMultipartUploadResult/UploadId"
     model.step(request, [_status(200, "OBS0098-S01"), _present(upload, "OBS0098-S01")], {f"upload{number}": upload})
@@ -336,7 +385,7 @@ def _initiate(call: Initiate, model: Model) -> None:
 
 def _complete(_: Complete, model: Model) -> None:
     upload = model.upload
-    if upload is None or model.policy:
+    if upload is None or model.policy or not model.usable(upload.stored.key):
         return
     document = (
         f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{{etag{upload.number}}}</ETag></Part>"
@@ -350,7 +399,7 @@ def _complete(_: Complete, model: Model) -> None:
 
 
 def _set_default(call: SetDefault, model: Model) -> None:
-    if call.key == "default" and not model.default_seen:
+    if (call.key == "default" and not model.default_seen) or not model.usable(call.key):
         return
     named = dict(_fields(call.key, mode=True)).get(KEY_ID, "")
     element = f"<KMSMasterKeyID>{named}</KMSMasterKeyID>" if named else ""
@@ -376,7 +425,7 @@ def _verify_default(model: Model) -> None:
         return
     path = "xml ServerSideEncryptionConfiguration/Rule/ApplyServerSideEncryptionByDefault"
     checks = [_status(200, "OBS0063-S01"), Check("equals", f"{path}/SSEAlgorithm", "kms", ("OBS0063-S01",), "must")]
-    if model.default in {"custom", "second"}:
+    if model.default in {"custom", "second", "switched"}:
         wanted = f"({{shape.long_key_prefix}})?{{keys.{model.default}}}"
         checks.append(Check("matches", f"{path}/KMSMasterKeyID", wanted, ("OBS0063-S01",), "must"))
     model.step(request, checks)
@@ -415,6 +464,10 @@ def _read(call: Read, model: Model) -> None:
         identity="owner" if unsigned else call.identity,
         sign="none" if unsigned else "header",
     )
+    if not model.usable(stored.key):
+        if call.identity == "owner":
+            model.barred(who, "KMS-S10")
+        return
     if call.identity != "owner":
         refusal = {"status": [401, 403] if unsigned else [403], "codes": ["AccessDenied", "InvalidAccessKeyId"]}
         model.step(who, [Check("refused", "refusal", refusal, ("OBS0010-S06",), "must")])
@@ -429,6 +482,11 @@ def _read(call: Read, model: Model) -> None:
     model.step(part, [_status(206, "OBS0083-S01"), due])
 
 
+def _switch(call: Switch, model: Model) -> None:
+    if call.action in SWITCHES[model.key_state]:
+        model.switch(call.action)
+
+
 _CALLS = {
     Put: _put,
     Copy: _copy,
@@ -440,6 +498,7 @@ _CALLS = {
     DropPolicy: _drop_policy,
     Delete: _delete,
     Read: _read,
+    Switch: _switch,
 }
 
 
@@ -459,6 +518,12 @@ def sensible(model: Model) -> tuple[type[Call], ...]:
     kinds += [DropPolicy, DropPolicy] if model.policy else [SetPolicy]
     kinds += [Initiate] if model.upload is None else [] if model.policy else [Complete, Complete]
     return tuple(kinds)
+
+
+def sensible_with_keys(model: Model) -> tuple[type[Call], ...]:
+    """As ``sensible``, where the state of a key changes; without policies, which say nothing of keys."""
+    kinds = [kind for kind in sensible(model) if kind not in {SetPolicy, DropPolicy}]
+    return (*kinds, Switch, Switch)
 
 
 def case_of(calls: Sequence[Call], *, id_: str = "EXPLORE-001") -> Case | None:
@@ -497,6 +562,8 @@ def _needs(steps: Iterable[Step]) -> Iterator[str]:
         )
         if isinstance(text, str)
     } | {text for step in steps if step.request.form for text in step.request.form.fields}
+    if any(step.request.kms for step in steps) or any("{keys.switched}" in text for text in texts):
+        yield from ("kms", "keys.switched")
     for name in ("custom", "second"):
         if any(f"{{keys.{name}}}" in text for text in texts):
             yield f"keys.{name}"

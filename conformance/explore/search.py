@@ -62,6 +62,9 @@ def _calls(*named: model.KeyName) -> dict[type[model.Call], st.SearchStrategy[mo
 
 _CALLS = {False: _calls("custom", "second"), True: _calls("custom", "second", "default")}
 """By whether an answer has named the default key, which nobody can name before."""
+_SWITCHED = {False: _calls("custom", "switched"), True: _calls("custom", "switched", "default")}
+"""The same where the state of a key changes."""
+_switches = {state: st.builds(model.Switch, st.sampled_from(sorted(all_))) for state, all_ in model.SWITCHES.items()}
 _lengths = st.integers(LONGEST // 2, LONGEST)
 _kinds = functools.cache(st.sampled_from)
 """One strategy for each set of calls that make sense somewhere: making one costs more than drawing from it."""
@@ -78,7 +81,21 @@ def _sequences(draw: st.DrawFn) -> tuple[model.Call, ...]:
     return tuple(calls)
 
 
+@st.composite
+def _key_sequences(draw: st.DrawFn) -> tuple[model.Call, ...]:
+    """The same with calls that change a key's state."""
+    so_far, calls = model.Model(), []
+    for _ in range(draw(_lengths)):
+        kind = draw(_kinds(model.sensible_with_keys(so_far)))
+        known = _SWITCHED[so_far.default_seen]
+        call = draw(_switches[so_far.key_state] if kind is model.Switch else known[kind])
+        model.apply(call, so_far)
+        calls.append(call)
+    return tuple(calls)
+
+
 SEQUENCES = _sequences()
+KEY_SEQUENCES = _key_sequences()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +116,11 @@ def sequences() -> Source:
     return Source("sequences", SEQUENCES, model.case_of, shorter)
 
 
+def key_sequences() -> Source:
+    """Sequences in which a key's state changes; for targets that name a key service."""
+    return Source("key-states", KEY_SEQUENCES, model.case_of, shorter)
+
+
 def shorter(calls: Sequence[model.Call]) -> Iterator[tuple[model.Call, ...]]:
     """The sequence without a part of it, large parts first, or with calls made plainer.
 
@@ -111,8 +133,9 @@ def shorter(calls: Sequence[model.Call]) -> Iterator[tuple[model.Call, ...]]:
         size //= 2
     for one, other in itertools.combinations(range(len(calls)), 2):
         yield (*calls[:one], *calls[one + 1 : other], *calls[other + 1 :])
+    switching = any(isinstance(call, model.Switch) for call in calls)
     for number, call in enumerate(calls):
-        for bolder in model.bolder(call):
+        for bolder in model.bolder(call, switching=switching):
             changed = (*calls[:number], bolder, *calls[number + 1 :])
             yield from ((*changed[:other], *changed[other + 1 :]) for other in range(len(calls)) if other != number)
     for number, call in enumerate(calls):

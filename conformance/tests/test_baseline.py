@@ -7,6 +7,7 @@ import pytest
 
 from conformance.baseline import RED, Entry, exit_code, failing, fingerprint, headline, judge, sentence
 from conformance.baseline_file import mended, parse_baseline
+from conformance.verdict import tally_of
 from conformance.vocabulary import Case, CaseError, CaseResult, Finding, Played, Requirement
 
 TODAY = date(2026, 11, 25)
@@ -78,7 +79,7 @@ def clause(name):
 def test_exit_code(entries, results, clauses, code):
     rows = judge(entries, results, library={"KMS-X-001"}, today=TODAY)
     requirements = [clause(name) for name in clauses]
-    assert exit_code(rows, requirements, results, declared=frozenset(), strict=False) == code
+    assert exit_code(rows, requirements, results, tally_of(results), declared=frozenset(), strict=False) == code
 
 
 def test_what_is_red_is_what_somebody_must_act_on():

@@ -1,6 +1,7 @@
 """Strict loading: every mistake has an error that names file, line, column, rule and remedy."""
 
 import json
+import re
 import shutil
 
 import platformdirs
@@ -149,6 +150,35 @@ def test_all_mistakes_are_told_at_once(tmp_path):
     with pytest.raises(CaseError) as caught:
         load(tmp_path, CASE.replace("says: a fact", "syas: a fact").replace("method: GET", "metod: GET"))
     assert {"'syas'", "'metod'"} <= set(str(caught.value).split())
+
+
+SECOND = CASE.partition("cases:\n")[2].replace("A-001", "A-002")
+
+
+def test_steps_that_stand_alike_are_one(tmp_path):
+    first, second = load(tmp_path, CASE + SECOND).cases
+    assert first.id != second.id
+    assert all(one is other for one, other in zip(first.steps, second.steps, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("second", "says"),
+    [
+        (SECOND.replace("    save: {tag: header ETag}\n", ""), ":30:7: unknown placeholder {tag}"),
+        (SECOND.replace("body: {size: 3}", "body: {size: 3, name: other}"), "no earlier request has a body named"),
+        (SECOND.replace("cites: [P-1]", "cites: [P-2]"), "stronger than clause P-2"),
+    ],
+    ids=["not saved here", "no such body here", "another clause"],
+)
+def test_a_step_that_stands_alike_is_judged_by_what_its_own_case_knows(tmp_path, second, says):
+    with pytest.raises(CaseError, match=re.escape(says)):
+        load(tmp_path, CASE + second)
+
+
+def test_a_fault_that_stands_twice_is_told_twice(tmp_path):
+    with pytest.raises(CaseError) as error:
+        load(tmp_path, (CASE + SECOND).replace("object: '{fresh}'}", "object: '{frsh}'}"))
+    assert [line.partition(": ")[0].split(":")[1] for line in str(error.value).splitlines()] == ["14", "28"]
 
 
 def test_rows_multiply_a_case(tmp_path):

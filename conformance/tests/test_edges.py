@@ -21,7 +21,7 @@ endpoint = "http://127.0.0.1:1"
 access_key = "env:AK"
 secret_key = "env:SK"
 """
-ENVIRONMENT = {"AK": "a", "SK": "s"}
+ENVIRONMENT = {"TINY": "abc", "AK": "a", "SK": "secret"}
 
 
 def target(tmp_path, text, environment=ENVIRONMENT):
@@ -33,7 +33,7 @@ def target(tmp_path, text, environment=ENVIRONMENT):
 
 def test_target_file_with_credentials_from_the_environment(tmp_path):
     read = target(tmp_path, GOOD)
-    assert (read.name, read.identities["owner"].secret_key, read.jobs) == ("t", "s", 8)
+    assert (read.name, read.identities["owner"].secret_key, read.jobs) == ("t", "secret", 8)
     assert "'s'" not in repr(read)
 
 
@@ -48,6 +48,7 @@ def test_target_file_with_credentials_from_the_environment(tmp_path):
         (GOOD.replace("env:SK", "env:NOPE"), "identities.owner.secret_key: the environment variable NOPE is not set"),
         (GOOD.replace('secret_key = "env:SK"\n', ""), "identities.owner.secret_key is missing"),
         (GOOD.replace("env:SK", "plain"), "holds a secret key but others can read it (mode 0644); run: chmod 600"),
+        (GOOD.replace("env:SK", "env:TINY"), "identities.owner.secret_key is shorter than 4 characters"),
         (GOOD + "[limits]\njobs = 0\n", "limits.jobs = 0 is not a positive number"),
         ("= 1", "not TOML"),
         ('endpoint = "http://h"', "OBS_ACCESS_KEY_ID and OBS_SECRET_ACCESS_KEY is not set"),
@@ -74,10 +75,12 @@ def test_private_file_may_hold_a_secret(tmp_path):
 
 
 def test_endpoint_alone_takes_credentials_from_the_environment():
-    environment = {"OBS_ACCESS_KEY_ID": "a", "OBS_SECRET_ACCESS_KEY": "s"}
+    environment = {"OBS_ACCESS_KEY_ID": "a", "OBS_SECRET_ACCESS_KEY": "secret"}
     assert target_from_endpoint("https://h:1/", environment).endpoint == "https://h:1"
     with pytest.raises(TargetError, match="OBS_SECRET_ACCESS_KEY is not set"):
         target_from_endpoint("https://h", {"OBS_ACCESS_KEY_ID": "a"})
+    with pytest.raises(TargetError, match="OBS_SECRET_ACCESS_KEY is shorter than 4 characters"):
+        target_from_endpoint("https://h", environment | {"OBS_SECRET_ACCESS_KEY": "abc"})
 
 
 def test_what_a_target_does_not_supply_makes_a_case_not_applicable(tmp_path):
@@ -144,12 +147,33 @@ def test_journal_is_written_before_and_lists_objects_before_buckets(tmp_path):
         {"create": "bucket", "bucket": "b", "name": ""},
         {"create": "object", "bucket": "b", "name": "o"},
     ]
-    assert journal.standing() == (("object", "b", "o"), ("bucket", "b", ""))
+    assert tuple(journal.standing()) == (("object", "b", "o"), ("bucket", "b", ""))
     assert journal.owns_bucket("b")
     assert not journal.owns_bucket("c")
     journal.removed("object", "b", "o")
-    assert journal.standing() == (("bucket", "b", ""),)
+    assert tuple(journal.standing()) == (("bucket", "b", ""),)
     journal.close()
+
+
+def test_a_journal_of_very_many_names_takes_them_back_in_any_order(tmp_path):
+    journal = Journal(tmp_path / "journal.jsonl", "http://h")
+    journal.will_create("bucket", "b")
+    names = [f"o{number}" for number in range(3000)] + ["", "o", "a b\n\u00ff\ud800"]
+    for name in names:
+        journal.will_create("object", "b", name)
+    journal.will_create("object", "b", "o0")  # written so long ago that it is noted once more
+    for name in ("o2999", "o1", *names[2:2999]):
+        journal.removed("object", "b", name)
+    left = [("object", "b", name) for name in ("o0", "", "o", "a b\n\u00ff\ud800", "o0")]
+    assert list(journal.standing("b")) == [*left, ("bucket", "b", "")]
+    assert journal.created == 3005
+    journal.removed("object", "b", "o1")  # it is gone already, and no other goes for it
+    assert sum(1 for _ in journal.standing()) == 6
+    again = Journal(tmp_path / "other.jsonl", "http://h")
+    again.recall([(True, "object", "c", "x"), (True, "object", "c", "x"), (True, "bucket", "c", "")])
+    assert (again.created, tuple(again.standing())) == (2, (("object", "c", "x"), ("bucket", "c", "")))
+    journal.close()
+    again.close()
 
 
 PAGE = "Head line\n\nOne\n\nFirst sentence. second one.\n 1\n 2\nTwo\nFirst sentence.\nFirst   sentence.\n"

@@ -194,7 +194,7 @@ def test_rungs_are_counted_and_clauses_kept_in_every_conclusion():
 
 
 def clause(*results, **kwargs):
-    return verdict.clause_results([requirement(**kwargs)], results)["C-1"]
+    return verdict.tally_of(results).clauses([requirement(**kwargs)])["C-1"]
 
 
 SEEN = Observation("step 1", "n", "v", ("C-1",))

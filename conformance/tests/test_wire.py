@@ -246,6 +246,21 @@ def test_over_requests_garbage_is_an_outcome_too(behaviour):
     assert result.outcome != "answered"
 
 
+def test_an_answer_that_trickles_in_has_one_time_out_for_all_of_it_whatever_the_transport():
+    def behaviour(connection):
+        read_head(connection)
+        for octet in b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n":
+            connection.sendall(bytes([octet]))
+            time.sleep(0.1)
+        connection.recv(1)
+
+    for kind in (WireTransport, RequestsTransport):
+        with server(behaviour) as (port, _):
+            transport = kind(target(port, timeout=1.0))
+            assert transport.exchange(request()).response is None
+            transport.close()
+
+
 def test_redirects_are_not_followed_by_either_transport():
     answer = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /other\r\nContent-Length: 0\r\n\r\n"
     for kind in (WireTransport, RequestsTransport):

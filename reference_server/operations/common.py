@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from reference_server.dates import http_date, iso_date
+from reference_server.dialect import understood_document
 from reference_server.errors import ObsError
 from reference_server.grants import grants_of
 from reference_server.state.bodies import BodyWriter, StoredBody
@@ -77,6 +78,7 @@ class Document:
         code: str = "EntityTooLarge",
     ) -> None:
         self._then = then
+        self._foreign = call.head.foreign is not None
         self._limit = limit
         self._code = code
         self._body = bytearray()
@@ -95,7 +97,7 @@ class Document:
         body = bytes(self._body)
         if self._md5 is not None:
             check_md5(self._md5, hashlib.md5(body, usedforsecurity=False).digest())
-        return self._then(body)
+        return self._then(understood_document(body) if self._foreign else body)
 
     def abort(self) -> None:
         """Nothing has been done yet."""
@@ -228,8 +230,12 @@ def decide(call: Call, occasion: Occasion, wish: Wish) -> Encryption:
 
 def require_transport(call: Call, encryption: Encryption) -> None:
     """Where the server insists on HTTPS for encrypted objects (section 3.9, Q-24: no page names status or code)."""
-    if call.world.require_https and encryption.method is not None and not call.head.secure:
+    if not call.world.require_https or encryption.method is None:
+        return
+    if not call.head.secure:
         raise ObsError("InvalidRequest", "Requests for encrypted objects must be made over HTTPS.")
+    if encryption.key is not None and call.head.foreign is not None and call.head.foreign.flavour == "V2":
+        raise ObsError("InvalidRequest", "Requests for SSE-KMS objects must be signed with version 4 (S3 manual).")
 
 
 def fields_of(call: Call, occasion: Occasion, encryption: Encryption) -> Pairs:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from reference_server.access import facts_of_form
+from reference_server.dialect import foreign_form, understood_form
 from reference_server.documents import document
 from reference_server.encryption import Occasion
 from reference_server.errors import ObsError
@@ -64,12 +65,14 @@ class PostObject:
         The key becomes the call's, which from here on is like any upload of that object.
         """
         call, seams = self._call, self._call.world.seams
-        fields = self._fields = Headers(tuple(self._pairs))
+        said = Headers(tuple(self._pairs))
+        call.head = replace(call.head, foreign=foreign_form(said, call.head))
+        fields = self._fields = understood_form(said, call.head.foreign)
         key = _key(fields, file_name)
         call.address = replace(call.address, key=key, encoded_key=quote(key))
         policy = self._identify()
         if policy is not None:
-            self._sizes = seams.check_form(encode_octets(policy), fields, call.bucket.name, call.world.now())
+            self._sizes = seams.check_form(encode_octets(policy), said, call.bucket.name, call.world.now())
         seams.authorize(call, call.operation.action, facts_of_form(call.head, fields, call.world.now()))
         self._labels = labels_of(fields, call.bucket)
         self._intake = Intake(call, Occasion.FORM, decide(call, Occasion.FORM, seams.wish_of_form(fields)))

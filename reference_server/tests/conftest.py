@@ -338,3 +338,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     assert running.ask("PUT", "/shared").status == 200
     yield running
     assert running.stop() == (0, "")
+
+
+@pytest.fixture(scope="module")
+def _names_below_localhost() -> Iterator[None]:
+    """Names below localhost are this machine, whatever the resolver here thinks of them (RFC 6761, 6.3)."""
+    honest = socket.getaddrinfo
+
+    def lookup(host: Any, *rest: Any, **options: Any) -> Any:
+        below = isinstance(host, str) and host.endswith("localhost")
+        return honest("127.0.0.1" if below else host, *rest, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", lookup)
+        yield

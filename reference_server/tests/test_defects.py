@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reference_server.defects import _LIST, DEFECTS, together
+from reference_server.keystates import KEY_STATES
 from reference_server.service import HONEST
 from reference_server.slips import SLIPS
 from reference_server.stateful import STATEFUL
@@ -87,7 +88,7 @@ def honest_transcripts() -> dict[int, object]:
 
 
 def test_names_are_unique_kebab_case_words() -> None:
-    names = [defect.name for defect in (*_LIST, *SLIPS, *STATEFUL)] + list(VARIANTS)
+    names = [defect.name for defect in (*_LIST, *SLIPS, *STATEFUL, *KEY_STATES)] + list(VARIANTS)
     assert len(set(names)) == len(names) == len(DEFECTS) + len(VARIANTS)
     for name in names:
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", name)

@@ -65,6 +65,7 @@ def test_ready_line_is_the_url_alone_and_the_target_file_agrees(server: Server) 
         "second",
         "disabled",
         "scheduled",
+        "switched",
         "deleted",
         "other_project",
         "other_account",

@@ -236,7 +236,7 @@ def test_first_start_can_be_killed_at_any_moment(tmp_path: Path) -> None:
         nursery.kill()
         with contextlib.closing(sqlite3.connect(data / "server.db")) as database:
             assert database.execute("SELECT count(*) FROM identities").fetchone() == (3,)
-            assert database.execute("SELECT count(*) FROM master_keys").fetchone() == (8,)
+            assert database.execute("SELECT count(*) FROM master_keys").fetchone() == (9,)
         assert {path.name for path in data.iterdir()} <= {
             "blobs",
             "lock",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import calendar
 import json
-import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -41,26 +40,14 @@ if TYPE_CHECKING:
 
     from reference_server.tests.conftest import Server
 
+pytestmark = pytest.mark.usefixtures("_names_below_localhost")
+
 BODY = "the body of an object, more or less " * 200
 BUCKET = "sdk-bucket"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _own_names() -> Iterator[None]:
-    """Names below localhost are this machine, whatever the resolver here thinks of them (RFC 6761, 6.3)."""
-    honest = socket.getaddrinfo
-
-    def lookup(host: Any, *rest: Any, **options: Any) -> Any:
-        below = isinstance(host, str) and host.endswith("localhost")
-        return honest("127.0.0.1" if below else host, *rest, **options)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "getaddrinfo", lookup)
-        yield
-
-
 @pytest.fixture(scope="module", params=["path", "virtual-host"])
-def client(request: pytest.FixtureRequest, server: Server, _own_names: None) -> Iterator[Any]:
+def client(request: pytest.FixtureRequest, server: Server, _names_below_localhost: None) -> Iterator[Any]:
     owner = server.target["identities"]["owner"]
     style = {
         # The mode that keeps the OBS dialect in path style.

@@ -20,6 +20,7 @@ function impossible(item, form) {
   if (!item.exchanges.length) return "why_nothing_sent";
   const { steps } = scene(item);
   if (steps.some((step) => !step.how)) return "why_unknown";
+  if (steps.some((step) => step.how === "key-service")) return "why_key_service";
   if (steps.some((step) => step.how === "altered" || step.how === "form")) return "why_altered";
   if (steps.some((step) => step.exchange.sent.body.length < step.exchange.sent.body_size && !step.exchange.sent.made)) return "why_body";
   if (steps.some((step) => /[?&](uploadId|versionId)=/.test(step.request.target))) return "why_learnt";

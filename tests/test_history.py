@@ -1,0 +1,247 @@
+"""The history from outside: the installed commands over a store, and what they say of files that are not as they should be."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from commands import obs
+
+from reports.history import queries
+from reports.history.store import open_store
+from reports.history.summaries import Summary, fold
+from reports.history.tables import METADATA, RESULTS, SUMMARIES
+from reports.tests import samples
+
+LONG = "<Error>" + "x" * 600 + "</Error>"
+
+
+def run_file(folder, day, rung="fail", *, verdict="broken", name="Example", version="1.2.3", body="hello"):
+    """A results file of a day of January 2024 in which one case has a rung."""
+    records = samples.run()
+    records[0]["started"] = f"2024-01-{day:02}T03:04:05Z"
+    records[0]["target"]["name"] = name
+    records[0]["suite"]["version"] = version
+    records[1]["rung"] = rung
+    records[1]["exchanges"][0]["received"]["body"] = body
+    records[-1]["clauses"]["K-1"]["verdict"] = verdict
+    return samples.write(folder / f"{name}-{day}.jsonl", records)
+
+
+@pytest.fixture
+def ask(tmp_path):
+    """Asks the history in a store of its own."""
+
+    def ask(*arguments):
+        done = obs("history", *arguments, "--store", tmp_path / "h.db", "--json")
+        assert (done.returncode, done.stderr) == (0, "")
+        return (
+            json.loads(done.stdout)
+            if arguments[0] != "add"
+            else [json.loads(line) for line in done.stdout.splitlines()]
+        )
+
+    return ask
+
+
+def contents(store):
+    """Every row of every table, and every file of the evidence."""
+    with store.reading() as connection:
+        rows = {table.name: connection.execute(sa.select(table)).all() for table in METADATA.sorted_tables}
+    system, root = store.vault._system, store.vault._root
+    return rows, {path: system.cat_file(path) for path in system.find(root)} if system.exists(root) else {}
+
+
+def test_the_installed_command_adds_and_answers_in_columns(command, tmp_path):
+    path = run_file(tmp_path, 2)
+    added = command("history", "add", path, "--store", "h.db")
+    assert (added.returncode, added.stderr) == (0, "")
+    assert added.stdout.endswith("  9 cases, added\n")
+    told = command("history", "first-failing", "put-1/kms", "--store", "h.db")
+    assert "put-1/kms" in told.stdout
+    assert added.stdout[:12] in told.stdout
+
+
+def test_the_same_run_twice_changes_nothing(tmp_path):
+    store = open_store(str(tmp_path / "h.db"))
+    path = run_file(tmp_path, 2)
+    first = store.add(path)
+    before = contents(store)
+    again = store.add(path)
+    assert (first.new, again.new, first.digest) == (True, False, again.digest)
+    assert contents(store) == before
+    store.close()
+
+
+def test_questions_about_twelve_runs(ask, tmp_path):
+    rungs = ["pass", "pass", "fail", "pass", "fail", "fail", "pass", "fail", "pass", "pass", "fail", "fail"]
+    files = [
+        run_file(tmp_path, day, rung, verdict="broken" if rung == "fail" else "holds")
+        for day, rung in enumerate(rungs, start=1)
+    ]
+    digests = [row["run"] for row in ask("add", *files)]
+    assert [row["verdict"] for row in ask("trend", "K-1")] == [
+        "broken" if rung == "fail" else "holds" for rung in rungs
+    ]
+    (first,) = ask("first-failing", "put-1/kms", "--endpoint", "Example")
+    assert (first["first_failed_run"], first["since_run"]) == (digests[2], digests[10])
+    assert [(row["case"], row["judged"], row["flips"]) for row in ask("flip-flops")] == [("put-1/kms", 12, 7)]
+    assert ask("changed", digests[0][:10], digests[2][:10]) == [{"case": "put-1/kms", "old": "pass", "new": "fail"}]
+    assert ask("changed", digests[2], digests[4]) == []
+    assert [row["digest"] for row in ask("runs")] == digests[::-1]
+    assert {row["case"] for row in ask("slowest")} == {"put-1/kms", "c-pass", "c-warn", "c-observed"}
+
+
+def test_nine_runs_are_too_few_for_flip_flops(ask, tmp_path):
+    ask("add", *(run_file(tmp_path, day, "fail" if day % 2 else "pass") for day in range(1, 10)))
+    assert ask("flip-flops") == []
+
+
+def test_what_changed_between_two_versions_and_two_endpoints(ask, tmp_path):
+    ask("add", run_file(tmp_path, 1, "pass", version="1.0.0"), run_file(tmp_path, 2, "fail", version="1.1.0"))
+    ask("add", run_file(tmp_path, 3, "warn", name="Other"))
+    assert ask("changed", "@1.0.0", "@1.1.0") == [{"case": "put-1/kms", "old": "pass", "new": "fail"}]
+    assert ask("changed", "Example", "Other") == [{"case": "put-1/kms", "old": "fail", "new": "warn"}]
+
+
+def test_a_run_that_comes_late_gives_what_it_would_have_given_in_order(tmp_path):
+    files = [run_file(tmp_path, day, "fail" if day in {2, 3} else "pass") for day in range(1, 6)]
+    answers = []
+    for order in ([0, 1, 2, 3, 4], [4, 2, 0, 3, 1]):
+        store = open_store(str(tmp_path / f"{order[0]}.db"))
+        for number in order:
+            store.add(files[number])
+        with store.reading() as connection:
+            answers.append((queries.first_failing(connection, "put-1/kms"), queries.endpoints(connection)))
+        store.close()
+    assert answers[0] == answers[1]
+    assert answers[0][0][0]["flips"] == 2
+
+
+@pytest.mark.parametrize("where", ["memory", "folder"])
+def test_evidence_comes_back_whole_and_long_texts_are_stored_once(tmp_path, where):
+    location = f"memory://{tmp_path.name}" if where == "memory" else str(tmp_path / "evidence")
+    store = open_store(str(tmp_path / "h.db"), location)
+    files = [run_file(tmp_path, day, body=LONG) for day in (1, 2)]
+    digests = [store.add(path).digest for path in files]
+    for path, digest in zip(files, digests, strict=True):
+        with store.reading() as connection:
+            place = queries.place(connection, digest, "put-1/kms")
+        line = json.loads(path.read_text("utf-8").splitlines()[1])
+        assert store.vault.case(digest, place["at"], place["size"]) == line
+    _, kept = contents(store)
+    assert sum("/texts/" in path for path in kept) == 1
+    assert sum("/runs/" in path for path in kept) == 2
+    store.close()
+
+
+def damaged(how):
+    """A results file with something wrong with it, and what has to be said."""
+    header, first, *rest = (json.dumps(record) + "\n" for record in samples.run())
+    case = json.loads(first)
+    with_case = lambda **changes: [header, json.dumps(case | changes) + "\n", *rest]  # noqa: E731 - a table's word
+    return {
+        "no footer": ([header, first, *rest[:-1]], "did not finish"),
+        "newer format": ([header.replace('"format": 1', '"format": 99'), first, *rest], "unknown format version: 99"),
+        "not json": ([header, first, "{]\n", *rest], "not JSON"),
+        "empty": ([], "header is missing"),
+        "case twice": ([header, first, first, *rest], "second result"),
+        "wrong deep inside": (with_case(exchanges=[{"step": 1}]), "exchanges"),
+        "nan": (with_case(duration_ms=float("nan")), "no duration"),
+        "id without end": (with_case(id="x" * 400), "longer than 300"),
+        "id with a line feed": (with_case(id="a\nb"), "cannot be printed"),
+        "no time": ([header.replace("2024-01-02T03:04:05Z", "soon"), first, *rest], "header.started is no time"),
+        "nested": ([header, first, "[" * 100_000 + "\n", *rest], "not JSON"),
+        "binary": ([header, "\x00\x01\udcff\n", *rest], "not JSON"),
+    }[how]
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["no footer", "newer format", "not json", "empty", "case twice", "wrong deep inside", "nan", "id without end",
+     "id with a line feed", "no time", "nested", "binary"],
+)  # fmt: skip
+def test_a_damaged_file_gives_one_line_and_leaves_nothing(tmp_path, how):
+    lines, said = damaged(how)
+    path = tmp_path / "bad.jsonl"
+    path.write_text("".join(lines), "utf-8", errors="surrogateescape")
+    store = open_store(str(tmp_path / "h.db"))
+    before = contents(store)
+    done = obs("history", "add", path, "--store", tmp_path / "h.db")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert contents(store) == before
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["runs", "--store", "postgresql://me:hidden@h/x"], "env:NAME"),
+        (["runs", "--store", "env:NOT_SET_ANYWHERE"], "NOT_SET_ANYWHERE"),
+        (["runs", "--store", "nosuch://x/y"], "does not serve"),
+        (["runs", "--store", "sqlite://"], "needs a file"),
+        (["runs", "--store", "h.db", "--evidence", "ftp://me:hidden@h/x"], "--evidence has a password"),
+        (["runs", "--store", "h.db", "--evidence", "nosuch://x"], "no evidence can be kept"),
+        (["changed", "abcdef", "@9", "--store", "h.db"], "no run is meant by 'abcdef'"),
+        (["add", "nowhere.jsonl", "--store", "h.db"], "cannot be read"),
+    ],
+)
+def test_what_a_user_gets_wrong_is_one_line_without_the_password(tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    done = obs("history", *arguments)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert said in done.stderr
+    assert "hidden" not in done.stderr
+
+
+def test_a_store_of_a_newer_version_is_left_alone(tmp_path):
+    store = open_store(str(tmp_path / "h.db"))
+    with store.engine.begin() as connection:
+        connection.execute(sa.text("update alembic_version set version_num = '9999'"))
+    store.close()
+    done = obs("history", "runs", "--store", tmp_path / "h.db")
+    assert done.returncode == 2
+    assert "newer version" in done.stderr
+
+
+def test_without_the_extra_the_command_names_it(tmp_path):
+    script = (
+        "import sys; sys.modules['sqlalchemy'] = None\n"
+        "from conformance.cli import main; sys.exit(main(['history', 'runs', '--store', 'h.db']))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.returncode == 2
+    assert "pip install 'obs-conformance[history]'" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_migrations_make_the_tables_that_the_queries_know(tmp_path):
+    store = open_store(str(tmp_path / "h.db"))
+    with store.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    store.close()
+
+
+def test_what_judges_nothing_neither_flips_nor_ends_a_row():
+    summary = Summary()
+    for run, rung in enumerate(["pass", "blocked", "pass", "fail", "not_run", "fail", "warn"], start=1):
+        summary = fold(summary, run, rung, 2.0)
+    assert summary == Summary(5, 2, "warn", 7, 4, 10.0, 2.0)
+
+
+def test_a_large_run_goes_in_batch_by_batch(tmp_path):
+    records = samples.run()
+    cases = [samples.case(f"c-{number}") for number in range(1200)]
+    records[0]["planned"] = [case["id"] for case in cases]
+    path = samples.write(tmp_path / "large.jsonl", [records[0], *cases, records[-1]])
+    store = open_store(str(tmp_path / "h.db"))
+    assert store.add(path).cases == 1200
+    with store.reading() as connection:
+        for table in (RESULTS, SUMMARIES):
+            assert connection.execute(sa.select(sa.func.count()).select_from(table)).scalar() == 1200
+    store.close()
