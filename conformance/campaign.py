@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from conformance.casefile import Library
+    from conformance.forging import Gate
     from conformance.journal import Journal, Kind
     from conformance.transport import Transport
     from conformance.vocabulary import Case, Profile, Request, Requirement, Rung, Target
@@ -124,10 +125,12 @@ class Campaign:
         transport: Transport,
         administration: Transport | None = None,
         budget_s: float = math.inf,
+        forging_gate: Gate = contextlib.nullcontext,
     ) -> None:
         """Cases play over ``transport``; buckets are made and removed over ``administration``, by default the same.
 
         ``budget_s`` counts from now; what has not begun by then is not run, and what has begun goes no further.
+        ``forging_gate`` is entered by each case that sends wrong signatures.
         """
         self._budget_s, self._end = budget_s, time.perf_counter() + budget_s
         self.plan, self.target, self.world = plan, target, world
@@ -138,7 +141,7 @@ class Campaign:
         """Why nothing can be played, once ``prepare`` has found out."""
         self._number = itertools.count(1)
         self._unanswered = 0
-        self._turns = Turns(lambda: self._administer("HEAD", self.bucket))
+        self._turns = Turns(lambda: self._administer("HEAD", self.bucket), forging_gate)
         self._own_buckets = threading.Semaphore(target.own_buckets)
         self._key = threading.Lock()
 

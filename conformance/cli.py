@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conformance import __version__, exploring, history_command, offline, running, verdict
+from conformance import __version__, exploring, fleet_command, history_command, offline, running, verdict
 from conformance.casefile import load_library
 from conformance.shared_options import add_target_options, chosen_target
 from conformance.vocabulary import CaseError, TargetError, UsageError
@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     defects.add_argument("--write", action="store_true", help="refresh proofs and matrix of a checkout")
     defects.set_defaults(command=_defects)
     offline.add_commands(commands)
+    fleet_command.add_command(commands)
     history_command.add_commands(commands)
     exploring.add_commands(commands, add_target_options)
     for name, explore in (

@@ -193,12 +193,12 @@ def run_explore(options: argparse.Namespace, campaign: Campaign, seed: int) -> i
     from conformance.explore.search import Different, Search, explore
 
     library = load_library()
-    database = _database(options.database)
+    database = open_database(options.database)
     folder = options.out or Path("conformance-results") / f"explore-{campaign.world.run}"
     print(f"exploring {campaign.target.name} for {options.seconds:g} s, seed {seed}", flush=True)
     results = explore(
         campaign.play_case,
-        _sources(library, campaign.target, options.only),
+        sources_of(library, campaign.target, options.only),
         first_seed=seed,
         seconds=options.seconds,
         steps=options.requests,
@@ -303,7 +303,7 @@ def _group_lines(group: Group, *, wires: bool) -> Iterator[str]:
             yield from (f"    {line}" for line in annotated(exchange, ()))
 
 
-def _sources(library: Library, target: Target, only: list[str]) -> list[Source]:
+def sources_of(library: Library, target: Target, only: list[str]) -> list[Source]:
     """What is drawn from: sequences every other turn, between them key states and one property after the other."""
     from conformance.explore.properties import load_properties
     from conformance.explore.search import key_sequences, of_property, sequences
@@ -320,7 +320,7 @@ def _sources(library: Library, target: Target, only: list[str]) -> list[Source]:
     return [source for other in others for source in (first, other)]
 
 
-def _database(place: str | None) -> ExampleDatabase | None:
+def open_database(place: str | None) -> ExampleDatabase | None:
     """Where Hypothesis keeps what it has found: a folder to share, or Redis for a team."""
     if place is None:
         return None

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from conformance.vocabulary import Case, RequestTemplate
 
+    Gate = Callable[[], contextlib.AbstractContextManager[object]]
+
 
 def forges(template: RequestTemplate) -> bool:
     """Whether a request brings a signature of its own, or one that what is changed after signing makes wrong."""
@@ -40,8 +42,9 @@ def forged_requests(case: Case) -> int:
 class Turns:
     """Lets one forging case at a time through, each after a right signature."""
 
-    def __init__(self, break_the_row: Callable[[], object]) -> None:
-        self._lock, self._break_the_row = threading.Lock(), break_the_row
+    def __init__(self, break_the_row: Callable[[], object], gate: Gate = contextlib.nullcontext) -> None:
+        """``gate`` opens what is entered for as long as a case forges: it keeps other processes out."""
+        self._lock, self._break_the_row, self._gate = threading.Lock(), break_the_row, gate
 
     @contextlib.contextmanager
     def turn(self, case: Case) -> Iterator[None]:
@@ -49,6 +52,6 @@ class Turns:
         if not forged_requests(case):
             yield
             return
-        with self._lock:
+        with self._lock, self._gate():
             self._break_the_row()
             yield

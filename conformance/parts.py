@@ -114,12 +114,15 @@ def _check_part(part: Recorded, first: Recorded) -> None:
 
 
 def write(
-    merged: Merged, path: Path, settle: Callable[[Merged, Tally], Settled | None], *, strict: bool
+    merged: Merged, path: Path, settle: Callable[[Merged, Tally], Settled | None] | None = None, *, strict: bool
 ) -> tuple[str, int]:
-    """Conclude over all results and write the merged file; the headline and the exit code."""
+    """Conclude over all results and write the merged file; the headline and the exit code.
+
+    :param settle: what holds the results against a baseline.
+    """
     tally = verdict.tally_of(merged.results)
     summary = tally.conclude(merged.parts[0].requirements(), declared=merged.declared, strict=strict)
-    settled = settle(merged, tally)
+    settled = None if settle is None else settle(merged, tally)
     code = verdict.EXIT[summary.conclusion] if settled is None else settled.exit
     footer = footer_line(
         summary,

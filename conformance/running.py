@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from conformance.doctor import Check
     from conformance.gate import Known
     from conformance.parts import Resumed
+    from conformance.progress import Progress
     from conformance.results import ResultsFile
     from conformance.vocabulary import CaseResult, Target
 
@@ -162,7 +163,7 @@ def _run_once(options: argparse.Namespace) -> int:
             campaign = Campaign(plan, library, target, world, journal, transport=transport, budget_s=options.budget)
             print(f"{target.name}: {len(plan.cases)} cases, profile {plan.profile.name}, seed {world.seed}", flush=True)
             examine = tuple if options.no_doctor else partial(gate.examine, target, world, journal, transport)
-            code = _play(campaign, library, options, out, known=known, examine=examine, resumed=resumed)
+            code = play_run(campaign, library, options, out, known=known, examine=examine, resumed=resumed)
         finally:
             transport.close()
             journal.close()
@@ -218,7 +219,7 @@ def _plan(library: Library, target: Target, options: argparse.Namespace) -> Plan
     return part_of(plan, options.shard)
 
 
-def _play(  # noqa: PLR0913 - a run has this many parts
+def play_run(  # noqa: PLR0913 - a run has this many parts
     campaign: Campaign,
     library: Library,
     options: argparse.Namespace,
@@ -226,10 +227,16 @@ def _play(  # noqa: PLR0913 - a run has this many parts
     *,
     known: Known | None,
     examine: Callable[[], tuple[Check, ...]],
-    resumed: Resumed | None,
+    resumed: Resumed | None = None,
+    progress: Progress | None = None,
 ) -> int:
+    """Examine, play, clean up and leave ``results.jsonl`` in a folder; the exit code.
+
+    :param options: ``jobs`` (None: the target's), ``strict``, ``shard`` and ``annotations`` are asked.
+    :param progress: told of every case and given every line; by default lines go to the terminal.
+    """
     from conformance import annotations, gate
-    from conformance.progress import Progress
+    from conformance.progress import Progress as Terminal
     from conformance.results import Redactor, ResultsFile, footer_line
 
     plan, world = campaign.plan, campaign.world
@@ -259,7 +266,8 @@ def _play(  # noqa: PLR0913 - a run has this many parts
             doctor=gate.log_of(checks),
             shard=options.shard,
         )
-    progress = Progress(target.name, len(plan.cases), sys.stdout, live=sys.stdout.isatty())
+    if progress is None:
+        progress = Terminal(target.name, len(plan.cases), sys.stdout, live=sys.stdout.isatty())
     say = _redacted(redactor.text, progress.say)
     seen = _Seen(options, known)
     stopped = interrupted or _play_cases(campaign, options, results_file, refusal, seen, say=say, step=progress.step)

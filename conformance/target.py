@@ -42,7 +42,8 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "dialect": dialectfile.names(),
     "transport": ("wire", "requests"),
 }
-_WORDS = ("name", "endpoint", "region", "profile", *_CHOICES, *_TABLES)
+WORDS = ("name", "endpoint", "region", "profile", *_CHOICES, *_TABLES)
+"""What stands at the top of a target file."""
 
 
 def load_target(path: Path, environment: Mapping[str, str] = os.environ) -> Target:
@@ -56,7 +57,16 @@ def load_target(path: Path, environment: Mapping[str, str] = os.environ) -> Targ
         raise TargetError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TargetError(f"{path}: not TOML: {error}") from error
-    _check_words(path, "", data, _WORDS)
+    return target_of(path, data, environment)
+
+
+def target_of(path: Path, data: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Target:
+    """A target from what was read of a file.
+
+    :param path: where the data stand, for messages and for the default of the name.
+    :raises TargetError: as ``load_target``.
+    """
+    _check_words(path, "", data, WORDS)
     for table, words in _TABLES.items():
         if not isinstance(data.get(table, {}), dict):
             raise TargetError(f"{path}: {table} is a table; write [{table}]")

@@ -31,18 +31,21 @@ class Transport(Protocol):
         """Close every connection."""
 
 
-def open_transport(target: Target, budget_s: float = math.inf) -> Transport:
+def open_transport(
+    target: Target, budget_s: float = math.inf, around: Callable[[Transport], Transport] = lambda bare: bare
+) -> Transport:
     """The transport the target file asks for, patient with an endpoint that asks to slow down.
 
     :param budget_s: from now on; nothing waits beyond it.
+    :param around: what goes between patience and wire, so that it sees every attempt.
     :raises TargetError: certificates that cannot be used.
     """
     if target.endpoint.startswith("https:"):
         tls_context(target)
-    storage = PatientTransport(_TRANSPORTS[target.transport](target), target.case_timeout_s, budget_s)
+    storage = PatientTransport(around(_TRANSPORTS[target.transport](target)), target.case_timeout_s, budget_s)
     if target.kms is None:
         return storage
-    beside = open_transport(replace(target, endpoint=target.kms.endpoint, kms=None), budget_s)
+    beside = open_transport(replace(target, endpoint=target.kms.endpoint, kms=None), budget_s, around)
     return ByService({"obs": storage, "kms": beside})
 
 

@@ -119,7 +119,7 @@ class WireTransport:
         self._context = tls_context(target) if self._secure else None
         self._local = threading.local()
         self._names_differ = False
-        self._open: list[socket.socket] = []
+        self._open: dict[socket.socket, threading.Thread] = {}
 
     def exchange(self, request: Request) -> Exchange:
         """Send a request and read its answer."""
@@ -136,7 +136,7 @@ class WireTransport:
     def close(self) -> None:
         """Close every connection."""
         while self._open:
-            self._open.pop().close()
+            self._open.popitem()[0].close()
 
     def _connection(self) -> socket.socket:
         kept: socket.socket | None = getattr(self._local, "connection", None)
@@ -144,19 +144,26 @@ class WireTransport:
             if not select.select([kept], [], [], 0)[0]:
                 return kept
             self._drop(kept)
+        self._drop_of_ended_threads()
         connection = socket.create_connection((self._host, self._port), self._timeout)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._context is not None:
             connection = self._context.wrap_socket(connection, server_hostname=self._host)
         self._local.connection, self._local.last = connection, None
-        self._open.append(connection)
+        self._open[connection] = threading.current_thread()
         return connection
 
     def _drop(self, connection: socket.socket) -> None:
         connection.close()
         self._local.connection = None
-        with contextlib.suppress(ValueError):
-            self._open.remove(connection)
+        self._open.pop(connection, None)
+
+    def _drop_of_ended_threads(self) -> None:
+        """Nobody will use them again, and an endpoint may bear only so many."""
+        for connection, thread in tuple(self._open.items()):
+            if not thread.is_alive():
+                self._open.pop(connection, None)
+                connection.close()
 
     def _exchange_on(self, connection: socket.socket, request: Request, started: float) -> tuple[Exchange, bool]:
         answer = _Answer(to_head=request.method == "HEAD")

@@ -17,14 +17,15 @@ class World:
     base: str = ""
 
     @classmethod
-    def from_seed(cls, seed: int | None = None) -> World:
+    def from_seed(cls, seed: int | None = None, apart: str = "") -> World:
         """A world whose names follow from the seed; without one it is drawn.
 
-        The run token also depends on the time, so that two runs with one seed do not meet in one bucket.
+        The run token also depends on the time, so that two runs with one seed do not meet in one bucket, and on what
+        keeps runs apart that begin in one millisecond.
         """
         chosen = random.SystemRandom().randrange(1 << 32) if seed is None else seed
         moment = int(time.time() * 1000)
-        return cls(chosen, f"{random.Random(f'{chosen}/{moment}').getrandbits(40):010x}")  # noqa: S311 - names, not secrets
+        return cls(chosen, f"{random.Random(f'{chosen}/{moment}/{apart}').getrandbits(40):010x}")  # noqa: S311 - names, not secrets
 
     def now(self) -> float:
         """Seconds since 1970."""

@@ -61,7 +61,7 @@ def test_a_link_opens_what_was_open_and_the_keyboard_closes_it(reader, page):
     assert "B: put-1/kms, pass" in opened(reader).text
     reader.press(Keys.ESCAPE)
     reader.until(lambda: not reader.all("dialog[open]"), "closed")
-    assert reader.fragment == ""
+    reader.until(lambda: reader.fragment == "", "forgotten")
 
 
 def test_a_clause_opens_its_cases_from_the_keyboard(reader, page):

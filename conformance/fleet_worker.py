@@ -1,0 +1,332 @@
+"""One piece of a fleet's work, carried out wherever an engine puts it.
+
+A piece names files, an endpoint and a number, never a credential: those are read here. Every attempt at a piece has a
+folder of its own, and whoever asked believes the one attempt that answered; so nothing is counted twice. An attempt
+first sweeps what lost attempts at the same piece left on the endpoint, from their journals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import hashlib
+import json
+import shutil
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conformance import gate, parts
+from conformance.campaign import Campaign, Plan, make_plan
+from conformance.casefile import load_library
+from conformance.exploring import open_database, sources_of
+from conformance.fleet_file import load_fleet
+from conformance.journal import Journal
+from conformance.polite import PoliteTransport, shared_turn
+from conformance.progress import Progress
+from conformance.results import Redactor
+from conformance.running import play_run
+from conformance.shared_options import render
+from conformance.sweep import reopen, sweep
+from conformance.transport import open_transport
+from conformance.vocabulary import CaseError, TargetError, UsageError
+from conformance.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from conformance.casefile import Library
+    from conformance.fleet_file import Fleet, Member, Schedule
+    from conformance.transport import Transport
+    from conformance.vocabulary import Target
+
+ATTEMPT = "attempt-"
+PROGRESS = "progress.json"
+_TOLD_S = 0.25
+_FINDINGS = "findings"
+_SHARED = ".shared"
+"""What endpoints share, in the folder of the run; no endpoint has such a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What is to be done: a shard of the cases, an exploration, putting the parts together, or sweeping.
+
+    ``folder`` is the endpoint's; ``jobs`` (0: the target's) and ``rate`` (requests a second, 0: any) are this piece's
+    share of what the endpoint bears. ``parts`` are the attempts that count, or the name of the piece to sweep after.
+    """
+
+    fleet: str
+    endpoint: str
+    folder: str
+    kind: str
+    number: int = 1
+    of: int = 1
+    seed: int = 0
+    schedule: str | None = None
+    jobs: int = 0
+    rate: float = 0.0
+    parts: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The piece's own folder in that of the endpoint."""
+        return f"{self.kind}-{self.number}" if self.kind != "sweep" else self.parts[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A cause that an exploration found, and the case that shows it: so many requests, in a file."""
+
+    cause: str
+    steps: int
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a piece: an exit code as of ``run``, a sentence, and the folder of the attempt."""
+
+    code: int
+    says: str
+    attempt: str = ""
+    findings: tuple[Finding, ...] = ()
+    left: tuple[str, ...] = ()
+    """Journals of lost attempts that hold what could not be removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A piece with what was read for it, its folder, and the journals of earlier attempts that still hold something."""
+
+    piece: Piece
+    member: Member
+    target: Target
+    schedule: Schedule
+    database: str | None
+    folder: Path
+    left: tuple[str, ...]
+
+
+def carry_out(piece: Piece) -> Outcome:
+    """Do one piece; what is wrong with the set-up is an outcome, not an exception."""
+    own = Path(piece.folder) / "pieces" / piece.name
+    secrets: tuple[str, ...] = ()
+    try:
+        fleet = _fleet(piece.fleet, Path(piece.fleet).stat().st_mtime_ns)
+        member = fleet.member(piece.endpoint)
+        if piece.kind == "conclude":
+            return _conclude(piece, _schedule(piece, fleet, member))
+        target = member.open()
+        secrets = target.secrets()
+        own.mkdir(parents=True, exist_ok=True)
+        left = _sweep_lost(own, target, piece)
+        if piece.kind == "sweep":
+            return Outcome(0, "swept", left=left)
+        attempt = Path(tempfile.mkdtemp(prefix=ATTEMPT, dir=own))
+        return _KINDS[piece.kind](
+            _Attempt(piece, member, target, _schedule(piece, fleet, member), fleet.open_database(), attempt, left)
+        )
+    except (UsageError, TargetError, CaseError, OSError) as error:
+        return Outcome(2, Redactor(secrets).text(str(error)))
+    except Exception as error:  # noqa: BLE001 - an engine would hand it on, and log it, with every word
+        return Outcome(3, f"the suite failed: {Redactor(secrets).text(repr(error))}")
+
+
+@functools.lru_cache(maxsize=4)
+def _fleet(path: str, _changed: int) -> Fleet:
+    return load_fleet(Path(path))
+
+
+@functools.cache
+def _library() -> Library:
+    return load_library()
+
+
+def _schedule(piece: Piece, fleet: Fleet, member: Member) -> Schedule:
+    return member.schedule if piece.schedule is None else fleet.schedules[piece.schedule]
+
+
+def _politely(piece: Piece) -> Callable[[Transport], Transport]:
+    """What keeps a piece within its share of the requests that the endpoint bears."""
+    return lambda bare: PoliteTransport(bare, piece.rate) if piece.rate else bare
+
+
+def _holds(journal: Journal) -> bool:
+    return next(iter(journal.standing()), None) is not None
+
+
+def _sweep_lost(own: Path, target: Target, piece: Piece) -> tuple[str, ...]:
+    """Remove what earlier attempts left, within the piece's share; the journals that still hold something."""
+    left, target = [], replace(target, jobs=piece.jobs or target.jobs)
+    for journal_file in sorted(own.glob(f"{ATTEMPT}*/journal.jsonl")):
+        if b"\n" not in journal_file.read_bytes():
+            continue  # nothing was to be created yet
+        with contextlib.closing(reopen(journal_file, target)) as journal:
+            if not _holds(journal):
+                continue
+            with contextlib.closing(open_transport(target, around=_politely(piece))) as transport:
+                cleaned = sweep(journal, target, World.from_seed(), transport)
+        left += [str(journal_file)] if cleaned.left else []
+    return tuple(left)
+
+
+@contextlib.contextmanager
+def _campaign(here: _Attempt, plan: Plan) -> Iterator[tuple[Campaign, Journal, Transport]]:
+    """A campaign that shares what the endpoint bears with the other pieces."""
+    piece, target, attempt = here.piece, here.target, here.folder
+    spacing, shared = here.member.limits.wrong_signature_s, Path(piece.folder).parent / _SHARED
+    shared.mkdir(exist_ok=True)
+    turn = shared / f"wrong-signatures-{digest_of(target.endpoint)}"
+    # All shards have one seed, and many pieces begin at once; an attempt's folder is its own.
+    world = World.from_seed(piece.seed, apart=str(attempt))
+    journal = Journal(attempt / "journal.jsonl", target.endpoint)
+    with contextlib.closing(journal), contextlib.closing(open_transport(target, around=_politely(piece))) as transport:
+        yield (
+            Campaign(
+                plan,
+                _library(),
+                target,
+                world,
+                journal,
+                transport=transport,
+                forging_gate=lambda: shared_turn(turn, spacing),
+            ),
+            journal,
+            transport,
+        )
+
+
+class _Told(Progress):
+    """Progress for whoever looks at a file from time to time, and lines for a log."""
+
+    def __init__(self, name: str, total: int, attempt: Path) -> None:
+        self._log = (attempt / "log.txt").open("w", encoding="utf-8")
+        super().__init__(name, total, self._log, live=False)
+        self._file, self._last, self._seen, self._all = attempt / PROGRESS, 0.0, Counter[str](), total
+
+    def step(self, rung: str) -> None:
+        """One more case is done."""
+        self._seen[rung] += 1
+        now = time.monotonic()
+        if now - self._last >= _TOLD_S:
+            self._last = now
+            self._file.write_text(json.dumps({"total": self._all, "counts": self._seen}), "utf-8")
+
+    def close(self) -> None:
+        """Nothing is live here; the log goes on until ``end``."""
+
+    def end(self) -> None:
+        """Close the log."""
+        self._log.close()
+
+
+def _cases(here: _Attempt) -> Outcome:
+    piece, member, target, attempt = here.piece, here.member, here.target, here.folder
+    schedule, library = here.schedule, _library()
+    try:
+        whole = make_plan(library, target.profile, schedule.select)
+    except KeyError as error:
+        there = ", ".join(library.profiles)
+        says = f"endpoint {member.name}: profile: {target.profile!r} is not there; there are: {there}"
+        raise UsageError(f"{piece.fleet}: {says}") from error
+    if not whole.cases:
+        raise UsageError(f"{piece.fleet}: schedules.{schedule.name}.select: no case matches; see obs-conformance list")
+    shard = (piece.number, piece.of)
+    plan = parts.part_of(whole, shard)
+    options = argparse.Namespace(strict=schedule.strict, jobs=piece.jobs or None, shard=shard, annotations=None)
+    with _campaign(here, plan) as (campaign, journal, transport):
+        told = _Told(member.name, len(plan.cases), attempt)
+        with contextlib.closing(_Ends(told)):
+            code = play_run(
+                campaign,
+                library,
+                options,
+                attempt,
+                known=None,
+                examine=partial(gate.examine, target, campaign.world, journal, transport),
+                progress=told,
+            )
+        standing = (str(attempt / "journal.jsonl"),) if _holds(journal) else ()
+    return Outcome(code, f"shard {piece.number}/{piece.of}", str(attempt), left=here.left + standing)
+
+
+class _Ends:
+    def __init__(self, told: _Told) -> None:
+        self.close = told.end
+
+
+def _explore(here: _Attempt) -> Outcome:
+    from conformance.explore.casewriter import case_yaml
+    from conformance.explore.search import Search, explore
+
+    schedule, library = here.schedule, _library()
+    piece, member, target, attempt = here.piece, here.member, here.target, here.folder
+    database = here.database or str(Path(piece.folder).parent / _SHARED / "examples")
+    found: list[Finding] = []
+    tally = Search(piece.seed)
+    plan = Plan(library.profiles[target.profile], (), ())
+    with _campaign(here, plan) as (campaign, _, _):
+        try:
+            campaign.prepare()
+            if campaign.refused is not None:
+                return Outcome(3, campaign.refused[1], str(attempt), left=here.left)
+            results = explore(
+                campaign.play_case,
+                sources_of(library, target, list(schedule.explore_only)),
+                first_seed=piece.seed,
+                seconds=schedule.explore_s,
+                steps=schedule.explore_requests,
+                database=open_database(database),
+            )
+            for result in results:
+                if isinstance(result, Search):
+                    tally = result
+                    continue
+                file = attempt / f"finding-{digest_of(result.cause)}.yaml"
+                file.write_text(
+                    case_yaml(result.case, (f"found on {member.name}, seed {piece.seed}", result.cause)), "utf-8"
+                )
+                found.append(Finding(result.cause, len(result.case.steps), str(file)))
+        finally:
+            standing = (str(attempt / "journal.jsonl"),) if campaign.clean_up().left else ()
+    code = 1 if found else 0 if tally.examples > tally.unplayed else 3
+    says = f"exploration {piece.number}/{piece.of}: {tally.steps} requests, {len(found)} causes"
+    return Outcome(code, says, str(attempt), tuple(found), here.left + standing)
+
+
+def digest_of(cause: str) -> str:
+    """A short name for a cause, the same in every worker."""
+    return hashlib.sha256(cause.encode()).hexdigest()[:10]
+
+
+def shortest(findings: tuple[Finding, ...]) -> Mapping[str, Finding]:
+    """One finding for each cause, that of the fewest requests."""
+    best: dict[str, Finding] = {}
+    for finding in sorted(findings, key=lambda one: (one.steps, one.file)):
+        best.setdefault(finding.cause, finding)
+    return dict(sorted(best.items()))
+
+
+def _conclude(piece: Piece, schedule: Schedule) -> Outcome:
+    """Put the shards of an endpoint together, write its report, and keep one case for each cause."""
+    folder, code, says = Path(piece.folder), 0, ""
+    if piece.parts:
+        merged = parts.merge([Path(part) / "results.jsonl" for part in piece.parts])
+        says, code = parts.write(merged, folder / "results.jsonl", strict=schedule.strict)
+        render(folder / "results.jsonl", folder, argparse.Namespace(previous=None, page=[]))
+    found = shortest(piece.findings)
+    if found:
+        (folder / _FINDINGS).mkdir(exist_ok=True)
+    for finding in found.values():
+        shutil.copyfile(finding.file, folder / _FINDINGS / Path(finding.file).name)
+    return Outcome(code, says, str(folder), tuple(found.values()))
+
+
+_KINDS: Mapping[str, Callable[[_Attempt], Outcome]] = {"cases": _cases, "explore": _explore}

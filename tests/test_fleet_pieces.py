@@ -1,0 +1,195 @@
+"""Pieces of a fleet beside each other: their buckets, what one endpoint bears, and what is kept when one is spoilt."""
+
+import json
+import socket
+import threading
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from buckets import Account
+from commands import reference_server
+from middlebox import Middlebox
+
+from conformance import fleet_worker
+from conformance.engines import LocalProcesses, WorkerLostError
+from conformance.fleet import Run, Standing, pieces_of
+from conformance.fleet_file import load_fleet
+from conformance.fleet_worker import Piece, carry_out
+from conformance.target import load_target
+
+ADDRESS = "http://127.0.0.1:1"
+OWNER = '[endpoints.identities.owner]\naccess_key = "env:A"\nsecret_key = "env:B"\n'
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with reference_server(tmp_path_factory.mktemp("server")) as (target, _):
+        yield target
+
+
+def fleet_file(folder, text):
+    path = folder / "fleet.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def one_endpoint(folder, target, schedule, limits=""):
+    """The fleet file of one endpoint, the endpoint, and its pieces for eight slots."""
+    text = f'[schedules.s]\n{schedule}\n[defaults]\nschedule = "s"\n[[endpoints]]\nname = "a"\ntarget = "{target}"\n'
+    path = fleet_file(folder, text + limits)
+    (member,) = load_fleet(path).members
+    return member, tuple(pieces_of(member, Piece(str(path), "", str(folder / "a"), "cases", seed=7), 8))
+
+
+def entries(folder):
+    for path in sorted(folder.rglob("journal.jsonl")):
+        yield path, [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def test_pieces_begun_in_one_instant_have_buckets_of_their_own(server, tmp_path, monkeypatch):
+    now = time.time()
+    monkeypatch.setattr("conformance.world.time", SimpleNamespace(time=lambda: now))
+    _, pieces = one_endpoint(tmp_path, server, 'shards = 2\nselect = ["KMS-SAMPLE-00"]')
+    assert [carry_out(piece).code for piece in pieces] == [3, 3]
+    made = [{entry["bucket"] for entry in found if "create" in entry} for _, found in entries(tmp_path / "a")]
+    assert len(made) == 2
+    assert all(made)
+    assert not made[0] & made[1]
+
+
+def test_what_a_lost_attempt_left_is_swept_as_politely_as_it_was_made(server, tmp_path, monkeypatch):
+    """By a clock that only waiting moves on, and a middlebox that counts what is under way at once."""
+    account, names, rate = Account(server), [f"o{number}" for number in range(12)], 20
+    account.make("obsc-00000000ab", *names)
+    upstream = int(account.target.endpoint.rpartition(":")[2])
+    clock, now, most, lock = [0.0], [0], [0], threading.Lock()
+
+    def wait(seconds):
+        with lock:
+            clock[0] += seconds
+
+    monkeypatch.setattr("conformance.polite.time", SimpleNamespace(monotonic=lambda: clock[0], sleep=wait))
+
+    def begun(_seen, _connection):
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+
+    def ended(_seen, head, body):
+        time.sleep(0.02)  # so that whatever may be under way at once is
+        with lock:
+            now[0] -= 1
+        return head + body
+
+    with Middlebox(upstream, instead=begun, answer=ended).running() as port:
+        target = tmp_path / "target.toml"
+        target.touch(mode=0o600)
+        target.write_text(server.read_text().replace(f":{upstream}", f":{port}"))
+        limits = f"[endpoints.limits]\nconnections = 1\nrequests_per_second = {rate}\n"
+        _, (piece,) = one_endpoint(tmp_path, target, "", limits)
+        lost = tmp_path / "a" / "pieces" / piece.name / "attempt-x"
+        lost.mkdir(parents=True)
+        lines = [
+            {"endpoint": f"http://127.0.0.1:{port}"},
+            {"create": "bucket", "bucket": "obsc-00000000ab", "name": ""},
+            *({"create": "object", "bucket": "obsc-00000000ab", "name": name} for name in names),
+        ]
+        (lost / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        outcome = carry_out(replace(piece, kind="sweep", parts=(piece.name,)))
+    assert (outcome.code, outcome.left) == (0, ())
+    assert "obsc-00000000ab" not in account.buckets()
+    account.close()
+    assert most[0] == 1
+    assert clock[0] >= len(names) / rate - 1e-6
+
+
+def twice(limits):
+    entry = f'[[endpoints]]\nname = "%s"\nendpoint = "{ADDRESS}"\n{OWNER}[endpoints.limits]\n{limits}\n'
+    return entry % "a" + entry % "b"
+
+
+def test_endpoints_of_one_address_share_what_it_bears(tmp_path):
+    text = twice("connections = 5\nrequests_per_second = 30\nwrong_signature_s = 2")
+    other = f'[[endpoints]]\nname = "c"\nendpoint = "{ADDRESS}0"\n{OWNER}[endpoints.limits]\nconnections = 5\n'
+    members = load_fleet(fleet_file(tmp_path, text + other)).members
+    assert [(one.limits.connections, one.limits.requests_per_second) for one in members] == [(2, 15), (2, 15), (5, 0)]
+    assert [one.limits.wrong_signature_s for one in members] == [2, 2, 0]
+    assert members[0].address == members[1].address != members[2].address
+
+
+def test_endpoints_of_one_address_need_a_connection_each(command, tmp_path):
+    done = command("fleet", fleet_file(tmp_path, twice("connections = 1")))
+    assert done.returncode == 2
+    assert f"endpoint b: limits.connections: 1 for {ADDRESS}, which 2 endpoints share; write at least 2" in done.stderr
+
+
+def test_a_lost_exploration_takes_nothing_from_the_cases(server, tmp_path):
+    class Losing(LocalProcesses):
+        def submit(self, function, /, *arguments):
+            future = super().submit(function, *arguments)
+            if arguments[0].kind == "explore":
+                future.result()
+                future = type(future)()
+                future.set_exception(WorkerLostError("lost"))
+            return future
+
+    schedule = 'select = ["KMS-SAMPLE-00"]\nexplore_seeds = 1\nexplore_requests = 2'
+    member, pieces = one_endpoint(tmp_path, server, schedule)
+    engine = Losing(1, 1)
+    try:
+        standing = Standing(member, tmp_path / "a", pieces)
+        Run([standing], engine, attempts=1, tick=lambda _: None).play()
+    finally:
+        engine.close()
+    assert standing.code == 3
+    assert "explore-1 lost its worker 1 times" in standing.says
+    assert "MUST clauses exercised" in standing.says
+    assert (tmp_path / "a" / "report.html").exists()
+
+
+def test_what_the_suite_throws_is_said_without_secrets_on_every_engine(server, tmp_path, monkeypatch):
+    secret = load_target(server).identities["owner"].secret_key
+
+    def throws(*_):
+        raise ValueError(f"bad {secret}")
+
+    monkeypatch.setattr(fleet_worker, "make_plan", throws)
+    _, (piece,) = one_endpoint(tmp_path, server, "")
+    outcome = carry_out(piece)
+    assert outcome.code == 3
+    assert "ValueError" in outcome.says
+    assert secret not in outcome.says
+
+
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ("redis://user:canary@host/0", 'database: holds a password; write "env:NAME"'),
+        ("http://host", "database: 'http://host' is no folder and no redis://; write one"),
+        ("env:NOT_SET", "database: the environment variable NOT_SET is not set"),
+    ],
+)
+def test_the_place_of_examples_is_checked_and_never_holds_a_password(command, server, tmp_path, place, says):
+    text = f'database = "{place}"\n[[endpoints]]\nname = "a"\ntarget = "{server}"\n'
+    done = command("fleet", fleet_file(tmp_path, text), "--workers", "1", "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "canary" not in done.stdout + done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_connection_ends_with_its_thread(server, monkeypatch):
+    """Otherwise clean-up, which has threads of its own, would go beyond what the endpoint bears."""
+    opened, connect = [], socket.create_connection
+    monkeypatch.setattr(socket, "create_connection", lambda *of: opened.append(connect(*of)) or opened[-1])
+    account, seen = Account(server), []
+    for _ in range(3):
+        asking = threading.Thread(target=lambda: seen.append(account.send("GET").status))
+        asking.start()
+        asking.join()
+    assert seen == [200, 200, 200]
+    assert [connection.fileno() == -1 for connection in opened] == [True, True, False]
+    account.close()
+    assert opened[-1].fileno() == -1
