@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from conformance.campaign import Campaign, make_plan
 from conformance.casefile import load_library
-from conformance.dialectfile import OWN
+from conformance.counterparts import why_none
+from conformance.dialectfile import OWN, load_dialect
 from conformance.journal import Journal
+from conformance.proofs import load_proofs
 from conformance.selftest import SEED, Rig, ServiceTransport
 from conformance.world import World
 from reference_server.defects import DEFECTS, together
@@ -161,16 +163,28 @@ class Ground:
             for key, value, clauses in _observations(results)
             if self.observed.get(key, value) != value and set(clauses) & set(defect.breaks)
         )
+        killers = _killers(results, defect.breaks)
         return DefectResult(
             name,
             defect.says,
             defect.breaks,
             defect.realism,
             defect.survives,
-            _killers(results, defect.breaks),
+            killers,
             tuple(result.case.id for result in results if result.rung in JUDGED),
             tuple(dict.fromkeys(recorded)),
+            "" if killers or defect.survives else self._no_counterpart(defect),
         )
+
+    def _no_counterpart(self, defect: Defect) -> str:
+        """Why the dialect condemns nothing of what OBS's own condemns in a defect; empty if it could."""
+        dialect = load_dialect(self.stage.dialect)
+        if dialect is None:
+            return ""
+        proven = {case for case, proofs in load_proofs().items() if defect.name in {proof.name for proof in proofs}}
+        library = self.stage.library
+        cases = [case for case in library.cases if case.id in proven]
+        return why_none(defect.breaks, cases, dialect, library.profiles[dialect.profile])
 
     def variant(self, name: str) -> VariantResult:
         """Play one harmless variant."""
@@ -193,7 +207,8 @@ class DefectResult:
 
     ``killers`` are, for each clause it breaks, the cases with a broken expectation that cites the clause; ``noticed``
     are all cases that failed or warned; ``recorded`` are cases that record what differs without judging it;
-    ``survives`` is why nobody could honestly condemn this defect, empty for nearly all.
+    ``survives`` is why nobody could honestly condemn this defect, empty for nearly all; ``no_counterpart`` why nobody
+    could in the dialect that was spoken, by what its file says.
     """
 
     name: str
@@ -204,6 +219,7 @@ class DefectResult:
     killers: Mapping[str, tuple[str, ...]]
     noticed: tuple[str, ...]
     recorded: tuple[str, ...] = field(default=())
+    no_counterpart: str = ""
 
     @property
     def killed(self) -> bool:
@@ -213,7 +229,7 @@ class DefectResult:
     @property
     def as_planned(self) -> bool:
         """Whether it was killed, or was not and says why; a reason that has become untrue counts against it."""
-        return self.killed is not bool(self.survives)
+        return self.killed is not bool(self.survives or self.no_counterpart)
 
 
 @dataclass(frozen=True, slots=True)
