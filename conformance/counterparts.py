@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conformance.profiles import no_counterpart, seen
+from conformance.profiles import seen, without
 from conformance.vocabulary import CEILING
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ def why_none(breaks: Collection[str], cases: Iterable[Case], dialect: Dialect, p
     """
     reasons: dict[str, None] = {}
     for case in cases:
-        without = no_counterpart(case, dialect)
+        absent = without(case, dialect)
         for check in _citing(case, breaks):
-            why = without or _why_not(check, breaks, dialect, profile)
+            why = _why_not(check, breaks, dialect, profile) or absent
             if not why:
                 return ""
             reasons[why] = None

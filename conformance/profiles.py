@@ -32,10 +32,15 @@ def requirements_of(library: Library, profile: Profile) -> tuple[Requirement, ..
     return tuple(replace(one, level=profile.levels[one.id]) if one.id in profile.levels else one for one in found)
 
 
+def without(case: Case, dialect: Dialect) -> str:
+    """Why a dialect goes without a case, in the words of its file; empty if it does not."""
+    return dialect.without.get(case.id) or dialect.without.get(case.id.partition("/")[0], "")
+
+
 def no_counterpart(case: Case, dialect: Dialect) -> str | None:
     """Why a dialect has no place for a case, or None."""
-    why = dialect.without.get(case.id) or dialect.without.get(case.id.partition("/")[0])
-    return why and f"the dialect {dialect.name} has no counterpart: {why}"
+    why = without(case, dialect)
+    return f"the dialect {dialect.name} has no counterpart: {why}" if why else None
 
 
 def _case(case: Case, profile: Profile) -> Case:

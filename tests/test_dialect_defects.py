@@ -45,7 +45,7 @@ WITHOUT = {
         "server-not-named": "SSEKMS-S41: the value",
         "bare-key-id-in-answer": "SSEKMS-S46: The key in the answer is its id or its ARN.",
         "no-default-answers-200": "OBS0063-S02: A bucket always has a default",
-        "signed-url-ignores-mode": "the dialect aws-s3 has no counterpart: server-side encryption is asked for in headers",
+        "signed-url-ignores-mode": "SSEKMS-S63: server-side encryption is asked for in headers",
     },
 }
 
