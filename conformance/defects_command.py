@@ -67,7 +67,7 @@ def _told(result: DefectResult | VariantResult) -> str:
 
 
 def _write(options: argparse.Namespace, results: list[DefectResult | VariantResult]) -> None:
-    document = matrix_document(ground_of(LIBRARY_ROOT, options.dialect).stage.plan, results)
+    document = matrix_document(ground_of(LIBRARY_ROOT, options.dialect, ()).stage.plan, results)
     if options.json is not None:
         options.json.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     if options.html is not None:

@@ -31,11 +31,9 @@ KILLED = {
         "copy-forgets-encryption",
         "default-survives-delete",
         "http-date-refused",
-        "key-id-header-missing",
         "key-owner-rule-missing-on-download",
         "removed-default-lives-on",
         "unsigned-forms-accepted",
-        "wrong-domain-in-answer",
         "wrong-region-in-answer",
     ),
 }
