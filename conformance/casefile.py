@@ -261,7 +261,7 @@ def _derived(
         for clause in unknown
     ]
     clauses = tuple(clause for clause in profiles[base].clauses if clause not in dialect.lacks)
-    return Profile(name, title, clauses, dialect.lacks, dialect.levels)
+    return Profile(name, title, clauses, dialect.lacks, dialect.levels, dialect.unasked)
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from conformance.casefile import LIBRARY_ROOT
 from conformance.detection import DefectResult, draw_pairs, ground_of, run_all
+from conformance.dialectfile import OWN
 from conformance.matrix import matrix_document, proofs_of, proofs_text
 from conformance.proofs import PROOFS
 from reference_server.defects import DEFECTS
@@ -31,7 +32,7 @@ def unknown_names(names: list[str]) -> list[str]:
 
 
 def run_defects(options: argparse.Namespace) -> int:
-    """Play what was asked for; 0 if every defect was killed or says why not, and no variant was accused."""
+    """Play what was asked for; 0 if every defect was killed or it is said why not, and no variant was accused."""
     wanted = options.names or [*DEFECTS, *VARIANTS]
     work = [("defect" if name in DEFECTS else "variant", name) for name in wanted]
     results: list[DefectResult | VariantResult] = []
@@ -44,6 +45,10 @@ def run_defects(options: argparse.Namespace) -> int:
     killed = sum(result.killed for result in defects)
     accused = sum(bool(result.accused) for result in variants)
     print(f"{killed} of {len(defects)} defects killed by a case that cites a clause they break")
+    if options.dialect != OWN:
+        absent = sum(bool(result.no_counterpart) for result in defects)
+        missed = sum(not (result.killed or result.survives or result.no_counterpart) for result in defects)
+        print(f"{absent} have no counterpart in {options.dialect}, {missed} are missed")
     print(f"{accused} of {len(variants)} harmless variants accused")
     masked = _pairs(options)
     disagreeing = _over_http(options)
@@ -56,11 +61,13 @@ def _told(result: DefectResult | VariantResult) -> str:
         return f"wrongly accused by {', '.join(result.accused)}" if result.accused else "harmless, accused by nobody"
     if result.killed:
         return f"killed by {len({case for cases in result.killers.values() for case in cases})}"
+    if result.no_counterpart:
+        return f"no counterpart, {result.no_counterpart}"
     return f"survived, {result.survives or f'noticed by {len(result.noticed)}'}"
 
 
 def _write(options: argparse.Namespace, results: list[DefectResult | VariantResult]) -> None:
-    document = matrix_document(ground_of(LIBRARY_ROOT, options.dialect).stage.plan, results)
+    document = matrix_document(ground_of(LIBRARY_ROOT, options.dialect, ()).stage.plan, results)
     if options.json is not None:
         options.json.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     if options.html is not None:

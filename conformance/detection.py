@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from conformance.campaign import Campaign, make_plan
 from conformance.casefile import load_library
-from conformance.dialectfile import OWN
+from conformance.counterparts import why_none
+from conformance.dialectfile import OWN, load_dialect
 from conformance.journal import Journal
+from conformance.proofs import load_proofs
 from conformance.selftest import SEED, Rig, ServiceTransport
 from conformance.world import World
 from reference_server.defects import DEFECTS, together
@@ -28,7 +30,7 @@ from reference_server.variants import VARIANTS
 from reference_server.watch import Notes, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from conformance.campaign import Plan
     from conformance.casefile import Library
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from reference_server.variants import Variant
     from reference_server.world import Seams
 
+EVERYBODY = frozenset((*DEFECTS, *VARIANTS))
+"""The names of all wrong and harmless servers."""
 JUDGED = frozenset({"fail", "warn"})
 _DRAWN_BY_LOT = re.compile(r"[0-9A-Za-z+/=:-]{16,}")
 
@@ -130,16 +134,19 @@ class Ground:
     reach: Mapping[str, frozenset[str]]
 
     @classmethod
-    def of(cls, library: Library, dialect: str = OWN) -> Ground:
-        """Play the honest server once, watched on behalf of all others."""
+    def of(cls, library: Library, dialect: str = OWN, names: Collection[str] = EVERYBODY) -> Ground:
+        """Play the honest server once, watched on behalf of all others, or of those of these names."""
         stage = Stage.of(library, dialect)
-        servers: dict[str, Defect | Variant] = {**DEFECTS, **VARIANTS}
+        everybody: dict[str, Defect | Variant] = {**DEFECTS, **VARIANTS}
+        servers = {name: server for name, server in everybody.items() if name in names}
         notes = Notes()
 
         def heard(request: Request) -> None:
             notes.names.update(name for name, read in readers if read(request.head) != request.head)
 
-        readers = tuple((name, defect.reads) for name, defect in DEFECTS.items() if defect.reads is not None)
+        readers = tuple(
+            (name, defect.reads) for name, defect in DEFECTS.items() if defect.reads is not None and name in names
+        )
         seams = watched({name: server.change for name, server in servers.items()}, notes)
         results, reached = [], {}
         for result in stage.play(seams, heard=heard):
@@ -161,16 +168,28 @@ class Ground:
             for key, value, clauses in _observations(results)
             if self.observed.get(key, value) != value and set(clauses) & set(defect.breaks)
         )
+        killers = _killers(results, defect.breaks)
         return DefectResult(
             name,
             defect.says,
             defect.breaks,
             defect.realism,
             defect.survives,
-            _killers(results, defect.breaks),
+            killers,
             tuple(result.case.id for result in results if result.rung in JUDGED),
             tuple(dict.fromkeys(recorded)),
+            "" if killers or defect.survives else self._no_counterpart(defect),
         )
+
+    def _no_counterpart(self, defect: Defect) -> str:
+        """Why the dialect condemns nothing of what OBS's own condemns in a defect; empty if it could."""
+        dialect = load_dialect(self.stage.dialect)
+        if dialect is None:
+            return ""
+        proven = {case for case, proofs in load_proofs().items() if defect.name in {proof.name for proof in proofs}}
+        library = self.stage.library
+        cases = [case for case in library.cases if case.id in proven]
+        return why_none(defect.breaks, cases, dialect, library.profiles[dialect.profile])
 
     def variant(self, name: str) -> VariantResult:
         """Play one harmless variant."""
@@ -193,7 +212,8 @@ class DefectResult:
 
     ``killers`` are, for each clause it breaks, the cases with a broken expectation that cites the clause; ``noticed``
     are all cases that failed or warned; ``recorded`` are cases that record what differs without judging it;
-    ``survives`` is why nobody could honestly condemn this defect, empty for nearly all.
+    ``survives`` is why nobody could honestly condemn this defect, empty for nearly all; ``no_counterpart`` why nobody
+    could in the dialect that was spoken, by what its file says.
     """
 
     name: str
@@ -204,6 +224,7 @@ class DefectResult:
     killers: Mapping[str, tuple[str, ...]]
     noticed: tuple[str, ...]
     recorded: tuple[str, ...] = field(default=())
+    no_counterpart: str = ""
 
     @property
     def killed(self) -> bool:
@@ -213,7 +234,7 @@ class DefectResult:
     @property
     def as_planned(self) -> bool:
         """Whether it was killed, or was not and says why; a reason that has become untrue counts against it."""
-        return self.killed is not bool(self.survives)
+        return self.killed is not bool(self.survives or self.no_counterpart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,30 +274,39 @@ def _observations(results: Iterable[CaseResult]) -> list[tuple[tuple[str, str, s
 _ground: dict[tuple[Path, str], Ground] = {}
 
 
-def ground_of(root: Path, dialect: str = OWN) -> Ground:
-    """The honest play of a library in a dialect, made once in each process; a forked one finds its parent's."""
-    if (root, dialect) not in _ground:
-        _ground[root, dialect] = Ground.of(load_library(root), dialect)
-    return _ground[root, dialect]
+def ground_of(root: Path, dialect: str = OWN, names: Collection[str] = EVERYBODY) -> Ground:
+    """The honest play of a library in a dialect, watched on behalf of these servers at least.
+
+    Made once in each process; a forked one finds its parent's.
+    """
+    found = _ground.get((root, dialect))
+    if found is None or not found.reach.keys() >= {*names}:
+        found = _ground[root, dialect] = Ground.of(load_library(root), dialect, names)
+    return found
 
 
-def _work(root: Path, dialect: str, kind: str, what: Any) -> Any:  # noqa: ANN401 - a row of the table below
-    return getattr(ground_of(root, dialect), kind)(what)
+def _work(root: Path, dialect: str, names: Collection[str], kind: str, what: Any) -> Any:  # noqa: ANN401 - as below
+    return getattr(ground_of(root, dialect, names), kind)(what)
 
 
 def run_all(root: Path, work: Sequence[tuple[str, Any]], jobs: int, dialect: str = OWN) -> Iterator[Any]:
     """Do (method of `Ground`, its argument) in worker processes; results in the order of the work."""
-    ground = ground_of(root, dialect)
+    names = frozenset(name for item in work for name in _names_in(item))
+    ground = ground_of(root, dialect, names)
 
     def cost(item: tuple[str, Any]) -> int:
-        names = item[1] if isinstance(item[1], tuple) else (item[1],)
-        return sum(len(ground.reach[name]) for name in names)
+        return sum(len(ground.reach[name]) for name in _names_in(item))
 
     with ProcessPoolExecutor(max_workers=jobs) as pool:
         dearest_first = sorted(work, key=cost, reverse=True)
-        futures = {item: pool.submit(_work, root, dialect, *item) for item in dearest_first}
+        futures = {item: pool.submit(_work, root, dialect, names, *item) for item in dearest_first}
         for item in work:
             yield futures[item].result()
+
+
+def _names_in(item: tuple[str, Any]) -> tuple[str, ...]:
+    """The servers that an item of work is about: one, or two at once."""
+    return item[1] if isinstance(item[1], tuple) else (item[1],)
 
 
 def draw_pairs(count: int, seed: int) -> tuple[tuple[str, str], ...]:

@@ -172,10 +172,15 @@ def _present(subject: str, _: object, view: View) -> Iterator[str]:
         yield f"{subject} is absent or empty"
 
 
-def _absent(subject: str, _: object, view: View) -> Iterator[str]:
+def _absent(subject: str, wanted: object, view: View) -> Iterator[str]:
+    """``wanted`` is True, or the values that count as good as none (in a dialect, see ``profiles``)."""
     values = select(subject, view)
-    if values:
+    if values and not (isinstance(wanted, tuple) and set(values) <= set(wanted)):
         yield f"{subject} is there, with {shown(values)}"
+
+
+def _english_absent(subject: str, wanted: object) -> str:
+    return f"{subject} is absent" + (f" or {', '.join(wanted)}" if isinstance(wanted, tuple) else "")
 
 
 def _unique(subject: str, _: object, view: View) -> Iterator[str]:
@@ -313,7 +318,7 @@ WORDS: Mapping[str, Word] = {
     "matches": Word(_value_test(_fits, "does not match"), lambda subject, wanted: f"{subject} matches {wanted}"),
     "one_of": Word(_one_of, lambda subject, wanted: f"{subject} is one of {wanted}"),
     "present": Word(_present, lambda subject, _: f"{subject} is there and not empty"),
-    "absent": Word(_absent, lambda subject, _: f"{subject} is absent"),
+    "absent": Word(_absent, _english_absent),
     "unique": Word(_unique, lambda subject, _: f"{subject} is new in every answer"),
     "http_date": Word(_http_date, lambda subject, wanted: f"{subject} is an HTTP date within {wanted} s of the clock"),
     "not_md5_of": Word(_not_md5_of, lambda subject, wanted: f"{subject} is not the MD5 of the body {wanted!r}"),

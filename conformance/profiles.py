@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from conformance.casefile import Library
-    from conformance.vocabulary import Case, Check, Dialect, Level, Profile, Requirement, Step
+    from conformance.vocabulary import Case, Check, Dialect, Level, Profile, Requirement, Stage
+
+_MODE = "header x-obs-server-side-encryption"
 
 
 def cases_of(library: Library, profile: Profile) -> Iterable[Case]:
     """The cases, each with the expectations and levels that the profile leaves it."""
-    if not profile.lacks and not profile.levels:
+    if not profile.lacks and not profile.levels and not profile.unasked:
         return library.cases
     return tuple(_case(case, profile) for case in library.cases)
 
@@ -30,16 +32,23 @@ def requirements_of(library: Library, profile: Profile) -> tuple[Requirement, ..
     return tuple(replace(one, level=profile.levels[one.id]) if one.id in profile.levels else one for one in found)
 
 
+def without(case: Case, dialect: Dialect) -> str:
+    """Why a dialect goes without a case, in the words of its file; empty if it does not."""
+    return dialect.without.get(case.id) or dialect.without.get(case.id.partition("/")[0], "")
+
+
 def no_counterpart(case: Case, dialect: Dialect) -> str | None:
     """Why a dialect has no place for a case, or None."""
-    why = dialect.without.get(case.id) or dialect.without.get(case.id.partition("/")[0])
-    return why and f"the dialect {dialect.name} has no counterpart: {why}"
+    why = without(case, dialect)
+    return f"the dialect {dialect.name} has no counterpart: {why}" if why else None
 
 
 def _case(case: Case, profile: Profile) -> Case:
+    steps = tuple(
+        replace(step, expect=tuple(seen(check, step.stage, profile) for check in step.expect)) for step in case.steps
+    )
     if not (profile.lacks.keys() | profile.levels.keys()) & set(case.clauses()):
-        return case
-    steps = tuple(_step(step, profile) if step.stage == "step" else step for step in case.steps)
+        return case if steps == case.steps else replace(case, steps=steps)
     return replace(case, cites=_left(case.cites, profile), level=_level(case, profile), steps=steps)
 
 
@@ -47,19 +56,21 @@ def _level(case: Case, profile: Profile) -> Level:
     return _capped(case.level, _left(case.cites, profile), profile) if _left(case.cites, profile) else "observe"
 
 
-def _step(step: Step, profile: Profile) -> Step:
-    return replace(step, expect=tuple(_check(check, profile) for check in step.expect))
+def seen(check: Check, stage: Stage, profile: Profile) -> Check:
+    """An expectation as a profile sees it: as strong as those clauses allow that remain of the ones it cites.
 
-
-def _check(check: Check, profile: Profile) -> Check:
-    """A check as strong as the clauses it cites; one that cites a clause the dialect lacks is looked at, not judged.
-
-    What is not judged says nothing of any clause, so it cites none.
+    One of which none remains is looked at, not judged. What is not judged says nothing of any clause, so it cites none.
+    A set-up or a control must work for whatever reason, so that its strength stays.
     """
-    level = "observe" if profile.lacks.keys() & set(check.cites) else _capped(check.level, check.cites, profile)
-    if check.word == "observe" or level == check.level:
+    if profile.unasked and (check.word, check.subject) == ("absent", _MODE):
+        check = replace(check, wanted=(profile.unasked,))
+    if stage != "step" or check.word == "observe":
         return check
-    return replace(check, level=level, cites=() if level == "observe" else check.cites)
+    left = _left(check.cites, profile)
+    level = _capped(check.level, left, profile) if left else "observe"
+    if level == check.level and left == check.cites:
+        return check
+    return replace(check, level=level, cites=() if level == "observe" else left)
 
 
 def _left(cites: tuple[str, ...], profile: Profile) -> tuple[str, ...]:

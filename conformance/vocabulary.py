@@ -99,7 +99,8 @@ class Profile:
     """A named, frozen set of clauses: the denominator of a conclusion.
 
     ``lacks`` are clauses of the page that its dialect does not have, each with the reason; ``levels`` are strengths
-    that differ from the page's. An expectation is judged by what remains of the clauses it cites.
+    that differ from the page's. An expectation is judged by what remains of the clauses it cites. ``unasked`` is the
+    mode that answers may name for objects nobody asked to encrypt; empty where they may name none.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Profile:
     clauses: tuple[str, ...]
     lacks: Mapping[str, str] = field(default_factory=dict)
     levels: Mapping[str, Literal["must", "should", "may", "info"]] = field(default_factory=dict)
+    unasked: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +239,7 @@ class Dialect:
     - ``refusals``: (code of the wire, regular expression for its message, code and status of OBS), where the code
       alone does not tell. ``sizes``: bytes of a body where another limit holds.
     - ``default_key``: by what name a default key goes that answers need not name; empty where they must.
+    - ``unasked``: the mode that answers may name for objects nobody asked to encrypt; empty where they may name none.
     - ``policy``: ``action`` and ``resource`` (prefixes), ``version``, ``principal`` (the word for ``ID``) and
       ``condition`` (the prefix of keys).
     - ``signatures``: (sub-resource or "", kind of signature, version), the first that fits.
@@ -260,6 +263,7 @@ class Dialect:
     refusals: tuple[tuple[str, str, str, int], ...]
     sizes: Mapping[int, int]
     default_key: str
+    unasked: str
     policy: Mapping[str, str]
     principal_sent: tuple[tuple[str, str], ...]
     principal_answered: tuple[tuple[str, str], ...]

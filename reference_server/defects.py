@@ -42,7 +42,7 @@ _LIST = (
     Defect(
         "key-id-header-missing",
         "No answer names the key.",
-        ("SSEKMS-S45",),
+        ("SSEKMS-S45", "SSEKMS-S53"),
         "seen in the wild: floci-io/floci#2144",
         wrong.without(KEY_ID),
     ),
@@ -394,7 +394,7 @@ _LIST = (
     Defect(
         "key-owner-rule-missing-on-download",
         "Downloads may use anybody's key.",
-        ("SSEKMS-S06",),
+        ("SSEKMS-S06", "KMS-S06"),
         SLIP,
         {"unlock": wrong.unlock_as_owner},
     ),

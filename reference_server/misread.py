@@ -297,6 +297,10 @@ def forms_are_the_owners(access_key: str, policy: str, given: str, directory: Di
     return the_owner(directory)
 
 
+_SIGNERS_OF_FORMS = (b'name="AccessKeyId"', b'name="AWSAccessKeyId"', b'name="x-amz-credential"')
+"""The fields that name who signed a form, in either dialect and version."""
+
+
 def unsigned_forms_are_the_owners() -> Mapping[str, object]:
     def run(honest: Callable[[Call], Outcome], call: Call) -> Outcome:
         outcome = honest(call)
@@ -308,7 +312,7 @@ def unsigned_forms_are_the_owners() -> Mapping[str, object]:
             self.call = call
 
         def feed(self, data: bytes) -> None:
-            if b'name="AccessKeyId"' not in data:
+            if not any(name in data for name in _SIGNERS_OF_FORMS):
                 self.call.caller = the_owner(self.call.world.directory)
             self.inner.feed(data)
 

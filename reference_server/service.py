@@ -27,6 +27,7 @@ from reference_server.world import Call, Receiver, Seams, World
 if TYPE_CHECKING:
     from reference_server.s3_body import Payload
     from reference_server.state.store import State
+    from reference_server.wire import Foreign
 
 OnBug = Callable[[BaseException], None]
 
@@ -42,6 +43,11 @@ def _form_caller(access_key: str, document: str, given: str, directory: Director
 def finish(call: Call | None, response: Response) -> Response:
     """The last look at an answer: nothing is left to add."""
     del call
+    return response
+
+
+def frame(response: Response) -> Response:
+    """How an answer goes onto the wire, in the words of its request by now: as it is, with its Content-Length."""
     return response
 
 
@@ -87,6 +93,7 @@ HONEST = Seams(
     outgoing=objects.outgoing,
     refuse=refuse,
     finish=finish,
+    frame=frame,
     identifiers=identifiers,
 )
 """The server as the documents want it."""
@@ -215,7 +222,7 @@ class Service:
             status, text = 503, "the database does not answer"
         response = Response(status, (("Content-Type", "application/json"),), f'{{"status": "{text}"}}\n'.encode())
         framed = self._with_common_headers(response, request_id, host_id, method=head.method)
-        return self.world.seams.finish(None, framed)
+        return self._sent(None, framed, "", None)
 
     def _admit(self, call: Call) -> Response | Receiver:
         world, operation, foreign = self.world, call.operation, call.head.foreign
@@ -239,9 +246,16 @@ class Service:
     def complete(self, call: Call, response: Response) -> Response:
         """An operation's answer with the headers every answer has."""
         framed = self._with_common_headers(response, call.request_id, call.host_id, method=call.head.method)
-        finished = self.world.seams.finish(call, framed)
-        foreign = call.head.foreign
-        return finished if foreign is None else dialect.answered(finished, call.operation.name, foreign)
+        return self._sent(call, framed, call.operation.name, call.head.foreign)
+
+    def _sent(self, call: Call | None, response: Response, operation: str, foreign: Foreign | None) -> Response:
+        """An answer as it goes onto the wire: finished, then translated, then framed.
+
+        Framed last, because a document in chunks is no document that could be translated.
+        """
+        finished = self.world.seams.finish(call, response)
+        translated = finished if foreign is None else dialect.answered(finished, operation, foreign)
+        return self.world.seams.frame(translated)
 
     def payload(self, call: Call) -> Payload | None:
         """How the body of a call is to be taken in if it is not just as it comes."""
@@ -274,9 +288,7 @@ class Service:
         method = "" if head is None else head.method
         response = self.world.seams.refuse(method, refusal, body)
         framed = self._with_common_headers(response, request_id, host_id, method=method)
-        finished = self.world.seams.finish(None, framed)
-        foreign = None if head is None else head.foreign
-        return finished if foreign is None else dialect.answered(finished, "", foreign)
+        return self._sent(None, framed, "", None if head is None else head.foreign)
 
     def _as_refusal(self, error: Exception) -> ObsError:
         if isinstance(error, ObsError):
@@ -323,4 +335,4 @@ def refuse_unknown_parameters(query: Query) -> None:
             raise ObsError("InvalidArgument", f"{name} cannot be a query parameter here.")
 
 
-__all__ = ["HONEST", "Exchange", "Headers", "Service", "finish", "identifiers", "one_line", "refuse"]
+__all__ = ["HONEST", "Exchange", "Headers", "Service", "finish", "frame", "identifiers", "one_line", "refuse"]

@@ -85,7 +85,8 @@ def _chunked(response: Response) -> Response:
     pieces = (body[start : start + 100] for start in range(0, len(body), 100))
     framed = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
     headers = tuple(pair for pair in response.headers if pair[0] != "Content-Length")
-    return replace(response, headers=(*headers, ("Transfer-Encoding", "chunked")), body=framed)
+    told = response.inner or response
+    return replace(response, headers=(*headers, ("Transfer-Encoding", "chunked")), body=framed, inner=told)
 
 
 @wrong.touches_state
@@ -183,7 +184,7 @@ _LIST = (
         FRAMING,
         _answers(lambda response: replace(response, close=True)),
     ),
-    Variant("chunked-answers", "Documents are sent in chunks of 100 bytes.", FRAMING, _answers(_chunked)),
+    Variant("chunked-answers", "Documents are sent in chunks of 100 bytes.", FRAMING, {"frame": _chunked}),
     Variant("slow-answers", "Every answer takes a little longer.", "nothing promises a speed", wrong.finished(_slowly)),
     Variant(
         "other-reason-phrases",

@@ -147,7 +147,7 @@ class Request:
 class Response:
     """A final answer. A body that is an iterator comes with its own Content-Length header.
 
-    `inner` is what an answer was before it was translated into the dialect of its request.
+    `inner` is what an answer was before it was translated into the dialect of its request and framed.
     """
 
     status: int

@@ -91,6 +91,7 @@ class Seams:
     outgoing: Callable[[Iterator[bytes]], Iterator[bytes]]
     refuse: Callable[[str, ObsError, bytes], Response]
     finish: Callable[[Call | None, Response], Response]
+    frame: Callable[[Response], Response]
     identifiers: Callable[[Dice, float], tuple[str, str]]
 
 

@@ -16,6 +16,7 @@ from reference_server.defects import DEFECTS
 from reference_server.dialect import speaks_s3, understood
 from reference_server.s3_words import exchange_key, our_name, their_name
 from reference_server.tests.conftest import Clock, Rig
+from reference_server.variants import VARIANTS
 from reference_server.wire import Head, Headers, Request
 
 if TYPE_CHECKING:
@@ -442,3 +443,32 @@ def script(rig: S3Rig) -> list[tuple[int, str | None, str | None, bytes]]:
 )
 def test_a_defect_shows_in_both_dialects(name: str) -> None:
     assert script(fresh(seams=DEFECTS[name].seams())) != script(fresh())
+
+
+# ---- framing -----------------------------------------------------------------------------------------------------
+
+
+def test_a_document_is_translated_before_it_is_framed() -> None:
+    bodies = []
+    for change in ({}, {"seams": VARIANTS["chunked-answers"].seams()}):
+        one = fresh(**change)
+        document = (
+            "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault>"
+            f"<SSEAlgorithm>aws:kms</SSEAlgorithm><KMSMasterKeyID>arn:aws:kms:{one.long_name('custom')}</KMSMasterKeyID>"
+            "</ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>"
+        )
+        assert one.s3("PUT", "/bucket?encryption", {}, document.encode()).status == 200
+        bodies.append(one.s3("GET", "/bucket?encryption"))
+    plain, chunked = bodies
+    assert b">aws:kms</" in plain.content()
+    assert chunked.first("transfer-encoding") == "chunked"
+    assert chunked.first("content-length") is None
+    assert in_chunks(chunked.content()) == plain.content()
+
+
+def in_chunks(body: bytes) -> bytes:
+    """The content of a body in chunks of the stated sizes (RFC 9112, 7.1)."""
+    size, _, rest = body.partition(b"\r\n")
+    length = int(size, 16)
+    assert rest[length : length + 2] == b"\r\n"
+    return rest[:length] + (in_chunks(rest[length + 2 :]) if length else b"")
