@@ -125,7 +125,7 @@ def _sources(value: object, place: tuple[str | int, ...]) -> Iterator[tuple[tupl
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
         if key == "source":
-            yield (*place, key), item
+            yield from (((*place, key), one) for one in ([item] if isinstance(item, str) else item))
         else:
             yield from _sources(item, (*place, key))
 

@@ -6,6 +6,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import yaml
 from commands import obs, reference_server
 
 from conformance import dialectfile, translation
@@ -131,7 +132,7 @@ def test_a_policy_comes_back_as_it_was():
     }
     wire = json.loads(translation.document_sent(S3, json.dumps(policy).encode()))
     assert wire == {
-        "Version": "2012-10-17",
+        "Version": "2008-10-17",
         "Statement": [
             {
                 "Effect": "Deny",
@@ -143,6 +144,8 @@ def test_a_policy_comes_back_as_it_was():
         ],
     }
     assert json.loads(translation.document_answered(S3, json.dumps(wire).encode())) == policy
+    aws = json.loads(translation.document_sent(AWS, json.dumps(policy).encode()))
+    assert aws == {**wire, "Version": "2012-10-17"}
 
 
 def test_a_malformed_document_stays_malformed():
@@ -168,6 +171,11 @@ def test_codes_and_refusals_that_count_as_equal():
     assert (said.status, code_of(said)) == (400, "InvalidPolicyDocument")
     plain = translation.answer(AWS, refused("AccessDenied", "Access Denied", 403), content=True)
     assert (plain.status, code_of(plain)) == (403, "AccessDenied")
+    unsigned = "Requests specifying Server Side Encryption with AWS KMS managed keys require AWS Signature Version 4."
+    said = translation.answer(AWS, refused("InvalidArgument", unsigned, 400), content=True)
+    assert (said.status, code_of(said)) == (403, "AccessDenied")
+    other = translation.answer(AWS, refused("InvalidArgument", "Unknown metadata directive.", 400), content=True)
+    assert (other.status, code_of(other)) == (400, "InvalidArgument")
 
 
 def test_the_bytes_of_an_object_are_nobodys_words():
@@ -184,6 +192,29 @@ def test_a_dialect_with_an_unknown_source_is_refused(tmp_path):
     (tmp_path / "dialect.schema.json").write_text((LIBRARY_ROOT / "dialect.schema.json").read_text())
     with pytest.raises(CaseError, match=r"obs-s3.yaml:\d+:\d+: unknown source 'ss'; did you mean 'sse'"):
         dialectfile.load_dialect("obs-s3", tmp_path)
+
+
+def test_each_of_several_sources_has_to_be_listed(tmp_path):
+    (tmp_path / "dialects").mkdir()
+    text = (LIBRARY_ROOT / "dialects" / "obs-s3.yaml").read_text()
+    (tmp_path / "dialects" / "obs-s3.yaml").write_text(text.replace("source: [policy, sse]", "source: [policy, sie]"))
+    (tmp_path / "dialect.schema.json").write_text((LIBRARY_ROOT / "dialect.schema.json").read_text())
+    with pytest.raises(CaseError, match=r"obs-s3.yaml:\d+:\d+: unknown source 'sie'; did you mean 'sse'"):
+        dialectfile.load_dialect("obs-s3", tmp_path)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_no_source_of_a_dialect_is_idle(dialect):
+    file = yaml.safe_load((LIBRARY_ROOT / "dialects" / f"{dialect}.yaml").read_text("utf-8"))
+
+    def cited(value):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            if key == "source":
+                yield from [item] if isinstance(item, str) else item
+            elif isinstance(item, dict | list):
+                yield from cited(item)
+
+    assert set(cited({word: value for word, value in file.items() if word != "sources"})) == set(file["sources"])
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
