@@ -33,11 +33,12 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable
 
-    from conformance.campaign import Campaign, CleanUp, Plan
+    from conformance.campaign import Campaign, Plan
     from conformance.casefile import Library
     from conformance.doctor import Check
     from conformance.gate import Known
     from conformance.parts import Resumed
+    from conformance.removal import CleanUp
     from conformance.results import ResultsFile
     from conformance.vocabulary import CaseResult, Target
 
