@@ -243,16 +243,13 @@ def _play(  # noqa: PLR0913 - a run has this many parts
         checks = examine()
     except KeyboardInterrupt:
         checks, interrupted = (), True
-    refusal = gate.refusal(checks)
-    target = campaign.target = gate.narrowed(campaign.target, checks)
-    for check in gate.discovered(checks):
-        gate.show(check, _redacted(redactor.text, _say))
+    refusal = gate.admit(campaign, checks, _redacted(redactor.text, _say))
     if resumed is None:
         results_file.header(
             library=library,
             profile=plan.profile,
             requirements=plan.requirements,
-            target=target,
+            target=campaign.target,
             cases=plan.cases,
             seed=world.seed,
             started=world.stamp(),
@@ -260,12 +257,12 @@ def _play(  # noqa: PLR0913 - a run has this many parts
             doctor=gate.log_of(checks),
             shard=options.shard,
         )
-    progress = Progress(target.name, len(plan.cases), sys.stdout, live=sys.stdout.isatty())
+    progress = Progress(campaign.target.name, len(plan.cases), sys.stdout, live=sys.stdout.isatty())
     say = _redacted(redactor.text, progress.say)
     seen = _Seen(options, known)
     stopped = interrupted or _play_cases(campaign, options, results_file, refusal, seen, say=say, step=progress.step)
     progress.close()
-    cleaned = campaign.clean_up(options.jobs or target.jobs)
+    cleaned = campaign.clean_up(options.jobs or campaign.target.jobs)
     cases = plan.cases
     if resumed is not None:
         seen, cases = _Seen.of(resumed.results(path), options, known), resumed.whole.cases
