@@ -21,7 +21,7 @@ def cases_of(library: Library, profile: Profile) -> Iterable[Case]:
     """The cases, each with the expectations and levels that the profile leaves it."""
     if not profile.lacks and not profile.levels:
         return library.cases
-    return tuple(_case(case, profile) for case in library.cases)
+    return tuple(as_seen(case, profile) for case in library.cases)
 
 
 def requirements_of(library: Library, profile: Profile) -> tuple[Requirement, ...]:
@@ -36,7 +36,8 @@ def no_counterpart(case: Case, dialect: Dialect) -> str | None:
     return why and f"the dialect {dialect.name} has no counterpart: {why}"
 
 
-def _case(case: Case, profile: Profile) -> Case:
+def as_seen(case: Case, profile: Profile) -> Case:
+    """A case with the expectations and levels that a profile leaves it."""
     if not (profile.lacks.keys() | profile.levels.keys()) & set(case.clauses()):
         return case
     steps = tuple(_step(step, profile) if step.stage == "step" else step for step in case.steps)
