@@ -40,11 +40,11 @@ class HalfBuilt(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def half_built_server():
-    """One on a free port; yields the port and the names of its buckets, one of which is somebody else's."""
+def half_built_server(port=0):
+    """One on a free port, or on this; yields the port and the names of its buckets, one of which is somebody else's."""
     buckets = {"precious"}
     handler = type("Handler", (HalfBuilt,), {"buckets": buckets})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield server.server_port, buckets
