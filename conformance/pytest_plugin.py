@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import html
+import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -214,7 +215,7 @@ def _start(config: pytest.Config) -> Run:
     stack.callback(transport.close)
     campaign = Campaign(plan, library, target, world, journal, transport=transport)
     redactor, notes = Redactor(target.secrets()), list[str]()
-    stack.callback(_clean_up, campaign)
+    stack.callback(_clean_up, campaign, folder / "journal.jsonl")
     skipped = config.getoption("obs_no_doctor")
     checks = () if skipped else gate.examine(target, world, journal, transport)
     refusal = gate.admit(campaign, checks, notes.append)
@@ -225,10 +226,12 @@ def _start(config: pytest.Config) -> Run:
     return Run(campaign, {case.id: case for case in plan.cases}, notes, Tally(), redactor, stack)
 
 
-def _clean_up(campaign: Campaign) -> None:
+def _clean_up(campaign: Campaign, journal: Path) -> None:
+    """Remove what the session created; where something stays, the journal stays too, for ``sweep``."""
     left = campaign.clean_up().left
     if left:
-        sys.stderr.write(f"obs-conformance: left behind on the target: {', '.join(left)}\n")
+        kept = shutil.copy(journal, f"obs-conformance-{campaign.world.run}.journal.jsonl")
+        sys.stderr.write(f"obs-conformance: left behind on the target: {', '.join(left)} (see {kept})\n")
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)

@@ -1,12 +1,13 @@
 """What the probes of a run leave behind: nothing, or what they name, and what sweep then removes."""
 
 import re
+import subprocess
 import tomllib
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from buckets import Account
-from commands import Outcome, obs, reference_server
+from commands import BIN, Outcome, obs, reference_server
 from middlebox import Middlebox, error
 
 
@@ -75,6 +76,22 @@ def test_an_upload_that_cannot_be_aborted_is_named_with_its_bucket_and_swept_lat
     swept = obs("sweep", out, "--target", target)
     assert (swept.returncode, swept.stderr) == (0, "")
     assert "2 of 2 resources removed" in swept.stdout
+    account = Account(target)
+    assert account.buckets() == set()
+    account.close()
+
+
+def test_the_other_front_end_names_it_too_and_keeps_its_journal(busy, tmp_path):
+    target, does = busy
+    does.stubborn = True
+    words = ("-p", "no:cacheprovider", "--pyargs", "conformance", "--obs-target", target, "-k", "PUT-001")
+    done = subprocess.run([BIN / "pytest", *words], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    (journal,) = tmp_path.glob("obs-conformance-*.journal.jsonl")
+    bucket = f"obsc-{journal.name.split('.')[0].rpartition('-')[2]}-probe"
+    assert f"left behind on the target: {bucket}/parts, {bucket} (see {journal.name})" in done.stderr
+    does.stubborn = False
+    assert obs("sweep", journal, "--target", target).returncode == 0
     account = Account(target)
     assert account.buckets() == set()
     account.close()
