@@ -11,26 +11,24 @@ import itertools
 import math
 import threading
 import time
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import starmap
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from conformance import keyservice, verdict
 from conformance.forging import Turns
-from conformance.judge import parse_xml
 from conformance.play import Scene, assemble, play
 from conformance.profiles import cases_of, no_counterpart, requirements_of
+from conformance.removal import Remover, tally, write_down
 from conformance.vocabulary import SWITCHED, CaseResult, Exchange, Played, RequestTemplate
+from conformance.workers import side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Iterator, Sequence
 
     from conformance.casefile import Library
     from conformance.forging import Gate
     from conformance.journal import Journal, Kind
+    from conformance.removal import CleanUp
     from conformance.transport import Transport
     from conformance.vocabulary import Case, Profile, Request, Requirement, Rung, Target
     from conformance.world import World
@@ -38,15 +36,6 @@ if TYPE_CHECKING:
 _OK = 200
 _CREATED = (_OK, 201)
 _REFUSED = range(400, 500)
-_GONE = (200, 204, 404)
-_INITIATES = b"?uploads HTTP/1.1\r\n"
-_WRITES = frozenset({"PUT", "POST"})
-_AHEAD = 1024
-"""Cases that may be finished while an earlier one is still at it: their evidence waits in memory."""
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
-_GIVES_UP = 3
-"""Deletes without any answer, one after the other, before clean-up leaves the rest to ``sweep``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +45,6 @@ class Plan:
     profile: Profile
     requirements: tuple[Requirement, ...]
     cases: tuple[Case, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CleanUp:
-    """How many resources the run created and removed, and what it could not remove."""
-
-    created: int
-    removed: int
-    left: tuple[str, ...]
 
 
 def make_plan(library: Library, profile: str, select: Sequence[str] = ()) -> Plan:
@@ -140,7 +120,7 @@ class Campaign:
         self.refused: tuple[Rung, str] | None = None
         """Why nothing can be played, once ``prepare`` has found out."""
         self._number = itertools.count(1)
-        self._unanswered = 0
+        self._remover = self._new_remover()
         self._turns = Turns(lambda: self._administer("HEAD", self.bucket), forging_gate)
         self._own_buckets = threading.Semaphore(target.own_buckets)
         self._key = threading.Lock()
@@ -166,7 +146,7 @@ class Campaign:
 
     def run(self, jobs: int) -> Iterator[CaseResult]:
         """Results in the order of the plan, whatever order the cases finish in."""
-        yield from _side_by_side(self.play_case, self.plan.cases, jobs)
+        yield from side_by_side(self.play_case, self.plan.cases, jobs)
 
     def play_case(self, case: Case) -> CaseResult:
         """Play and grade one case. What our own code throws is a harness error of this case alone."""
@@ -257,10 +237,7 @@ class Campaign:
             return self._transport.exchange(request)
         if not self._journal.owns_bucket(request.bucket):
             raise RuntimeError(f"refusing to touch bucket {request.bucket}, which this run did not create")
-        if request.method in _WRITES and request.object is not None:
-            kinds: tuple[Kind, ...] = ("upload", "object") if _INITIATES in request.head else ("object",)
-            for kind in kinds:
-                self._journal.will_create(kind, request.bucket, request.object)
+        write_down(self._journal, request)
         return self._transport.exchange(request)
 
     def declared(self, cases: Sequence[Case] | None = None) -> frozenset[str]:
@@ -270,92 +247,20 @@ class Campaign:
 
     def clean_up(self, jobs: int = 1) -> CleanUp:
         """Remove what the journal holds, one delete each."""
-        self._unanswered = 0
+        self._remover = self._new_remover()
         for bucket in self._journal.buckets():
-            if self._unanswered < _GIVES_UP:
+            if not self._remover.gave_up:
                 self._remove(bucket, jobs)
-        standing = tuple(self._journal.standing())
-        created, kept = self._journal.created, sum(kind != "key" for kind, _, _ in standing)
-        return CleanUp(created, created - kept, tuple(starmap(_resource, standing)))
+        return tally(self._journal)
 
     def _remove(self, bucket: str, jobs: int = 1) -> None:
-        """Remove a bucket of ours and what the journal says is in it; a policy that forbids it goes first."""
-        if bucket != self.bucket:
-            self._administer("DELETE", bucket, query=("policy",))
-        inside = (entry for entry in self._journal.standing(bucket) if entry[0] != "bucket")
-        for (kind, _, name), gone in _side_by_side(self._removed, inside, jobs):
-            if gone:
-                self._journal.removed(kind, bucket, name)
-        if self._journal.owns_bucket(bucket) and self._unanswered < _GIVES_UP and self._delete(bucket, None):
-            self._journal.removed("bucket", bucket)
+        """Remove a bucket of ours and what the journal says is in it. No case sets a policy on the run's own bucket."""
+        self._remover.remove(bucket, jobs, policy=bucket != self.bucket)
 
-    def _removed(self, entry: tuple[Kind, str, str]) -> tuple[tuple[Kind, str, str], bool]:
-        """Put a key back, or remove an upload or an object; whether that is done.
-
-        Nothing is tried any more once nothing is answered.
-        """
-        kind, bucket, name = entry
-        if self._unanswered >= _GIVES_UP:
-            return entry, False
-        if kind == "key":
-            return entry, self._restored(name)
-        return entry, self._abort_uploads(bucket, name) if kind == "upload" else self._delete(bucket, name)
-
-    def _delete(self, bucket: str, name: str | None, query: tuple[str, ...] = ()) -> bool:
-        exchange = self._administer("DELETE", bucket, name, query)
-        return exchange.response is not None and exchange.response.status in _GONE
-
-    def _abort_uploads(self, bucket: str, name: str) -> bool:
-        """Abort the uploads of one object that are still open; a server without the listing has nothing to abort."""
-        listing = self._administer("GET", bucket, query=("uploads", f"prefix={name}"))
-        if listing.response is None:
-            return False
-        ids = upload_ids(listing.response.body, name)
-        failed = [id_ for id_ in ids if not self._delete(bucket, name, (f"uploadId={id_}",))]
-        return not failed
+    def _new_remover(self) -> Remover:
+        return Remover(self._journal, self._administer, self._restored)
 
     def _administer(self, method: str, bucket: str, name: str | None = None, query: tuple[str, ...] = ()) -> Exchange:
         scene = Scene(self.target, bucket, "", self.world.now, self._library.shapes)
         template = RequestTemplate(method, bucket, name, query)
-        exchange = self._administration.exchange(assemble(template, scene, scene.values(), None))
-        self._unanswered = self._unanswered + 1 if exchange.response is None else 0
-        return exchange
-
-
-def _resource(kind: Kind, bucket: str, name: str) -> str:
-    """How a resource that is left is called."""
-    if kind == "key":
-        return f"the state of key {name}"
-    return f"{bucket}/{name}" if name else bucket
-
-
-def _side_by_side(do: Callable[[_Item], _Result], items: Iterable[_Item], jobs: int) -> Iterator[_Result]:
-    """What ``do`` returns for each item, in their order, so many at a time."""
-    if jobs <= 1:
-        yield from map(do, items)
-        return
-    with ThreadPoolExecutor(max_workers=jobs) as pool:
-        begun: deque[Future[_Result]] = deque()
-        try:
-            for item in items:
-                begun.append(pool.submit(do, item))
-                if len(begun) > _AHEAD:
-                    yield begun.popleft().result()
-            while begun:
-                yield begun.popleft().result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def upload_ids(document: bytes, name: str) -> tuple[str, ...]:
-    """The ids of an object's open uploads in a ListMultipartUploadsResult (obs_04_0097)."""
-    root = parse_xml(document)
-    if root is None:
-        return ()
-    uploads = (
-        {child.tag.rpartition("}")[2]: child.text or "" for child in element}
-        for element in root
-        if element.tag.rpartition("}")[2] == "Upload"
-    )
-    return tuple(upload["UploadId"] for upload in uploads if upload.get("Key") == name and "UploadId" in upload)
+        return self._administration.exchange(assemble(template, scene, scene.values(), None))

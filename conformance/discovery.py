@@ -2,7 +2,8 @@
 
 A feature that is refused honestly (501, 405, or another document under the same URL) is one finding; its cases do not
 apply. A feature that is accepted counts as there, and is judged. Also looks, where nothing can be lost, for what
-half-built servers do with a sub-resource they do not know: delete the bucket, or create one. Judges no clause.
+half-built servers do with a sub-resource they do not know: delete the bucket, or create one. Everything is journalled
+before it may come to be, and what its removal leaves standing is left to the run's clean-up. Judges no clause.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from conformance.doctor import Check, code_of
 from conformance.judge import parse_xml
 from conformance.play import Scene, assemble, understood
+from conformance.removal import Remover, write_down
 from conformance.vocabulary import BodySpec, FormSpec, RequestTemplate
 
 if TYPE_CHECKING:
@@ -29,8 +31,7 @@ DECLARED, DANGER = "declared ", "danger "
 """The same for what contradicts the target file, and for what clients should be kept from."""
 _REFUSES = frozenset({405, 501})
 _REFUSAL = frozenset({"NotImplemented", "ServiceNotImplemented", "MethodNotAllowed"})
-_GONE = frozenset({200, 204, 404})
-_OK = range(200, 300)
+_OK, _REFUSED = range(200, 300), range(400, 500)
 _CONFIGURATION = (
     "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>kms</SSEAlgorithm>"
     "</ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>"
@@ -90,20 +91,23 @@ class Discovery:
     def __init__(self, target: Target, world: World, journal: Journal, transport: Transport) -> None:
         self._target, self._world, self._journal, self._transport = target, world, journal, transport
         self._bucket = f"obsc-{world.run}-probe"
-        self._other = f"{self._bucket}-none"
+        self._other = f"obsc-{world.run}-nobody"
 
     def find(self) -> Iterator[Check]:
         """One check for each feature that is not there, each disagreement and each danger; none when all is well."""
         self._journal.will_create("bucket", self._bucket)
         made = self._ask(RequestTemplate("PUT", self._bucket, None))
         if made.response is None or made.response.status not in _OK:
-            if made.response is not None:
+            if made.response is not None and made.response.status in _REFUSED:  # whose bucket it is, it is not ours
                 self._journal.removed("bucket", self._bucket)
             return
         for probe in PROBES:
             yield from self._examined(probe)
         yield from self._dangers()
-        self._remove(self._bucket, ("form", "parts"))
+        remover = Remover(self._journal, self._administer)
+        for bucket in (self._bucket, self._other):
+            if self._journal.owns_bucket(bucket):
+                remover.remove(bucket)
 
     def _examined(self, probe: Probe) -> Iterator[Check]:
         why = self._missing(probe)
@@ -119,8 +123,6 @@ class Discovery:
         """Why a feature counts as absent; empty when it is accepted, or fails in another way, which cases judge."""
         answer = None
         for template in probe.asks:
-            if template.object is not None or template.form is not None:
-                self._journal.will_create("object", self._bucket, template.object or "form")
             asked = f"{template.method} {'?' + template.query[0] if template.query else 'of a form'}"
             exchange = self._ask(template)
             if exchange.response is None:
@@ -150,26 +152,20 @@ class Discovery:
         head = self._ask(RequestTemplate("HEAD", self._other, None))
         if head.response is not None and head.response.status in _OK:
             yield Check(f"{DANGER}put-encryption", "note", "PUT ?encryption creates a bucket where there is none")
-            self._remove(self._other, ())
-        elif head.response is not None:
+        elif head.response is not None and head.response.status in _REFUSED:
             self._journal.removed("bucket", self._other)
 
-    def _remove(self, bucket: str, names: Iterable[str]) -> None:
-        self._ask(RequestTemplate("DELETE", bucket, None, ("policy",)))
-        for name in names:
-            deleted = self._ask(RequestTemplate("DELETE", bucket, name))
-            if deleted.response is not None and deleted.response.status in _GONE:
-                self._journal.removed("object", bucket, name)
-        deleted = self._ask(RequestTemplate("DELETE", bucket, None))
-        if deleted.response is not None and deleted.response.status in _GONE:
-            self._journal.removed("bucket", bucket)
+    def _administer(self, method: str, bucket: str, name: str | None = None, query: tuple[str, ...] = ()) -> Exchange:
+        return self._ask(RequestTemplate(method, bucket, name, query))
 
     def _ask(self, template: RequestTemplate) -> Exchange:
         bucket = self._bucket if template.bucket == "{bucket}" else template.bucket
         scene = Scene(self._target, bucket, "", self._world.now, {})
         text = "" if template.body is None else template.body.text or ""
         body = None if template.body is None else text.replace("{bucket}", bucket).encode()
-        return self._transport.exchange(assemble(template, scene, scene.values(), body))
+        request = assemble(template, scene, scene.values(), body)
+        write_down(self._journal, request)
+        return self._transport.exchange(request)
 
 
 def _root(answer: Response) -> str:

@@ -16,6 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from conformance.judge import http_date, parse_xml
 from conformance.play import Scene, assemble
+from conformance.removal import Remover
 from conformance.translation import answer as in_our_words
 from conformance.translation import header_line
 from conformance.vectors import judge_vector, load_vectors
@@ -34,7 +35,7 @@ MAX_SKEW_S = 15 * 60
 """What a request's date may be off before it is refused (obs_04_0010)."""
 NOTED_SKEW_S = 60
 _REFUSED = range(400, 500)
-_OK, _CREATED, _GONE = (200,), (200, 201), (200, 204, 404)
+_OK, _CREATED = (200,), (200, 201)
 _REMEDIES: tuple[tuple[str, str, str], ...] = (
     ("answer", "sends callers to", "write that address as endpoint"),
     ("answer", "asked to slow down", "run later, or with a smaller limits.jobs"),
@@ -331,20 +332,19 @@ class Doctor:
             raise _SkipError("there is no bucket to try it in")
 
     def _clean_up(self) -> str:
-        for kind, bucket, name in self._journal.standing(self._bucket):
-            exchange = self._exchange("DELETE", bucket, name or None)
-            status = 0 if exchange.response is None else exchange.response.status
-            if status in _GONE:
-                self._journal.removed(kind, bucket, name)
-                continue
-            code = "" if exchange.response is None else code_of(exchange.response)
-            raise _StopError(
-                f"what the owner creates it may not delete: deleting {kind} {name or bucket} was answered "
-                + (f"{status} {code}".strip() if status else exchange.outcome),
-                "give identities.owner the right to delete buckets and objects; then obs-conformance sweep",
-                "bucket-rights",
-            )
-        return "bucket and objects of the pre-flight are deleted again"
+        refused = Remover(self._journal, self._exchange).remove(self._bucket, policy=False)
+        if refused is None:
+            return "bucket and objects of the pre-flight are deleted again"
+        exchange, says = refused.exchange, "nothing"
+        if exchange is not None:
+            answer = exchange.response
+            says = exchange.outcome if answer is None else f"{answer.status} {code_of(answer)}".strip()
+        raise _StopError(
+            f"what the owner creates it may not delete: deleting {refused.kind} {refused.name or refused.bucket} "
+            f"was answered {says}",
+            "give identities.owner the right to delete buckets and objects; then obs-conformance sweep",
+            "bucket-rights",
+        )
 
     # ---- requests -------------------------------------------------------------------------------------------------
 
@@ -392,8 +392,8 @@ class Doctor:
     def _get(self, method: str, name: str) -> Exchange:
         return self._exchange(method, self._bucket, name)
 
-    def _exchange(self, method: str, bucket: str, name: str | None) -> Exchange:
-        return self._send(self._assembled(RequestTemplate(method, bucket, name)))
+    def _exchange(self, method: str, bucket: str, name: str | None = None, query: tuple[str, ...] = ()) -> Exchange:
+        return self._send(self._assembled(RequestTemplate(method, bucket, name, query)))
 
     def _assembled(self, template: RequestTemplate) -> Request:
         scene = self._scene(self._target)

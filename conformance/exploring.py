@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import functools
 import json
 import shlex
 import sys
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from conformance.casefile import load_library
-from conformance.vocabulary import CaseError, TargetError
+from conformance.vocabulary import CaseError, TargetError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from conformance.vocabulary import Case, CaseResult, Target
     from conformance.world import World
 
+_MODE, _MODE_IN_QUERY = "x-obs-server-side-encryption", "SSEKMS-S63"
+"""The header that names the mode, and the clause that it may stand in the query of a URL."""
 METHODS = ("PUT", "GET", "HEAD", "POST", "DELETE")
 _HEADERS = (
     "x-obs-server-side-encryption:",
@@ -144,6 +147,11 @@ def _session(target: Target) -> Iterator[ProbeSession]:
     from conformance.transport import open_transport
     from conformance.world import World
 
+    if target.spoken is not None:
+        raise UsageError(
+            f"{target.name} speaks {target.dialect}, and the rules for single exchanges read OBS's own dialect alone; "
+            "write a case and play it: obs-conformance run --cases FILE.yaml"
+        )
     library = load_library()
     with _campaign(library, target, World.from_seed(), open_transport(target)) as campaign:
         yield ProbeSession(campaign, library, load_rules(library))
@@ -197,7 +205,7 @@ def run_explore(options: argparse.Namespace, campaign: Campaign, seed: int) -> i
     folder = options.out or Path("conformance-results") / f"explore-{campaign.world.run}"
     print(f"exploring {campaign.target.name} for {options.seconds:g} s, seed {seed}", flush=True)
     results = explore(
-        campaign.play_case,
+        functools.partial(drawn, campaign),
         sources_of(library, campaign.target, options.only),
         first_seed=seed,
         seconds=options.seconds,
@@ -225,12 +233,28 @@ def run_explore(options: argparse.Namespace, campaign: Campaign, seed: int) -> i
     return 0 if tally.examples > tally.unplayed else 3
 
 
+def drawn(campaign: Campaign, case: Case) -> CaseResult:
+    """Play a drawn case as the campaign's profile sees it; what its dialect has no words for is left out."""
+    from conformance.profiles import as_seen
+    from conformance.vocabulary import CaseResult, Played
+
+    profile = campaign.plan.profile
+    queries = [text for step in case.steps for text in step.request.query]
+    if _MODE_IN_QUERY in profile.lacks and any(text.startswith(_MODE) for text in queries):
+        return CaseResult(case, "not_applicable", profile.lacks[_MODE_IN_QUERY], Played((), (), ()), 0.0)
+    return campaign.play_case(as_seen(case, profile))
+
+
 def run_diff(options: argparse.Namespace, first: Target, second: Target) -> int:
     """Play the same cases against both, the first one twice; 1 if anything differs, 3 if nothing could be compared."""
     from conformance.differential import Difference, differences, grouped
     from conformance.explore.search import drawn_cases
     from conformance.world import World
 
+    if first.dialect != second.dialect:
+        raise UsageError(
+            f"diff compares what the wire says, and {first.name} speaks {first.dialect}, {second.name} {second.dialect}"
+        )
     library = load_library()
     world = World.from_seed(options.seed)
     cases = (*_selected(library, first, options.select), *drawn_cases(options.generated, world.seed))
@@ -462,9 +486,9 @@ def run_recording(recording: Path, *, side: Side | None = None, host: str | None
     """Judge somebody's traffic by the passive rules of one side, or of both; exit codes as of ``client``."""
     from conformance.heard import hear
     from conformance.passive import load_rules
-    from conformance.recordings import read_recording
+    from conformance.recordings import in_own_words, read_recording
 
     library = load_library()
-    heard = hear(load_rules(library), library.shapes, read_recording(recording, host), side)
+    heard = hear(load_rules(library), library.shapes, in_own_words(read_recording(recording, host), recording), side)
     print(json.dumps(heard.document(), indent=1) if as_json else "\n".join(heard.lines()))
     return heard.exit_code()

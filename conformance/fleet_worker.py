@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from conformance import gate, parts
 from conformance.campaign import Campaign, Plan, make_plan
 from conformance.casefile import load_library
-from conformance.exploring import open_database, sources_of
+from conformance.exploring import drawn, open_database, sources_of
 from conformance.fleet_file import load_fleet
 from conformance.journal import Journal
 from conformance.polite import PoliteTransport, shared_turn
@@ -278,7 +278,7 @@ def _explore(here: _Attempt) -> Outcome:
             if campaign.refused is not None:
                 return Outcome(3, campaign.refused[1], str(attempt), left=here.left)
             results = explore(
-                campaign.play_case,
+                partial(drawn, campaign),
                 sources_of(library, target, list(schedule.explore_only)),
                 first_seed=piece.seed,
                 seconds=schedule.explore_s,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
+    from conformance.campaign import Campaign
     from conformance.doctor import Check
     from conformance.journal import Journal
     from conformance.transport import Transport
@@ -52,9 +53,16 @@ def refusal(checks: tuple[Check, ...]) -> str:
     return "" if stop is None else f"{stop.name}: {stop.says}. Remedy: {stop.remedy}."
 
 
-def discovered(checks: tuple[Check, ...]) -> tuple[Check, ...]:
-    """What probes have found, which a reader must know before the cases: absent, declared otherwise, dangerous."""
-    return tuple(check for check in checks if check.name.startswith((CAPABILITY, DECLARED, DANGER)))
+def admit(campaign: Campaign, checks: tuple[Check, ...], say: Callable[[str], None]) -> str:
+    """Why nothing can be measured, or empty; the campaign goes without what probes have found absent.
+
+    Said is what a reader must know before the cases: what is absent, declared otherwise or dangerous.
+    """
+    for check in checks:
+        if check.name.startswith((CAPABILITY, DECLARED, DANGER)):
+            show(check, say)
+    campaign.target = narrowed(campaign.target, checks)
+    return refusal(checks)
 
 
 def narrowed(target: Target, checks: tuple[Check, ...]) -> Target:

@@ -17,6 +17,8 @@ from conformance.vocabulary import UsageError
 if TYPE_CHECKING:
     import argparse
 
+    from conformance.sign import DialectSigner, Signer
+
 COMPARE_FORMATS = ("text", "json", "markdown", "html")
 
 
@@ -42,6 +44,10 @@ def _add_sign(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     sign.add_argument("--as-url", action="store_true", help="print a signed URL instead of header lines")
     sign.add_argument("--raw", type=Path, metavar="FILE", help="sign the raw request in FILE again and print it")
     sign.add_argument("--virtual-host", action="store_true", help="the bucket is the first label of the host")
+    sign.add_argument("--dialect", default="obs", metavar="NAME", help="whose signatures (default: obs)")
+    sign.add_argument("--region", metavar="NAME", help="that a signature of version 4 is bound to")
+    sign.add_argument("--body", metavar="FILE", help="that a signature of version 4 covers; - is standard input")
+    sign.add_argument("--target", type=Path, metavar="FILE.toml", help="takes credentials and all of this from there")
     sign.add_argument(
         "--identity", default="owner", metavar="NAME", help="owner, or other_account for OBS_OTHER_ACCOUNT_*"
     )
@@ -119,21 +125,44 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _sign(options: argparse.Namespace) -> int:
-    from conformance.sign import header_pairs, signer_from
+    from conformance.sign import header_pairs
 
-    signer = signer_from(os.environ, options.identity, virtual_host=options.virtual_host)
-    if options.raw is not None:
-        try:
-            sys.stdout.buffer.write(signer.raw(options.raw.read_bytes()))
-        except OSError as error:
-            raise UsageError(f"--raw {options.raw}: cannot be read: {error.strerror}") from error
-        return 0
-    if options.url is None:
+    if options.raw is None and options.url is None:
         raise UsageError("sign: give METHOD and URL, or --raw FILE")
+    signer = _signer(options)
+    if options.raw is not None:
+        sys.stdout.buffer.write(signer.raw(_bytes_of("--raw", str(options.raw))))
+        return 0
     headers = header_pairs(options.headers)
     signed = signer.url(options.method, options.url, headers) if options.as_url else None
     print(signed or "\n".join(signer.header_lines(options.method, options.url, headers)))
     return 0
+
+
+def _signer(options: argparse.Namespace) -> Signer | DialectSigner:
+    from conformance import dialectfile, sign
+    from conformance.target import load_target
+
+    body = None if options.body is None else _bytes_of("--body", options.body)
+    if options.target is not None:
+        if options.dialect != dialectfile.OWN or options.region or options.virtual_host:
+            raise UsageError("sign: --target says it all; leave out --dialect, --region and --virtual-host")
+        return sign.signer_for(load_target(options.target), options.identity, body)
+    if options.dialect not in dialectfile.names():
+        raise UsageError(f"no dialect named {options.dialect!r}; there are: {', '.join(dialectfile.names())}")
+    dialect = dialectfile.load_dialect(options.dialect)
+    if dialect is None:
+        return sign.signer_from(os.environ, options.identity, virtual_host=options.virtual_host)
+    return sign.spoken_signer_from(
+        os.environ, options.identity, dialect, region=options.region, virtual_host=options.virtual_host, body=body
+    )
+
+
+def _bytes_of(option: str, name: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise UsageError(f"{option} {name}: cannot be read: {error.strerror}") from error
 
 
 def _compare(options: argparse.Namespace) -> int:

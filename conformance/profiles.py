@@ -23,7 +23,7 @@ def cases_of(library: Library, profile: Profile) -> Iterable[Case]:
     """The cases, each with the expectations and levels that the profile leaves it."""
     if not profile.lacks and not profile.levels and not profile.unasked:
         return library.cases
-    return tuple(_case(case, profile) for case in library.cases)
+    return tuple(as_seen(case, profile) for case in library.cases)
 
 
 def requirements_of(library: Library, profile: Profile) -> tuple[Requirement, ...]:
@@ -43,7 +43,8 @@ def no_counterpart(case: Case, dialect: Dialect) -> str | None:
     return f"the dialect {dialect.name} has no counterpart: {why}" if why else None
 
 
-def _case(case: Case, profile: Profile) -> Case:
+def as_seen(case: Case, profile: Profile) -> Case:
+    """A case with the expectations and levels that a profile leaves it."""
     steps = tuple(
         replace(step, expect=tuple(seen(check, step.stage, profile) for check in step.expect)) for step in case.steps
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import html
+import shutil
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +132,9 @@ class CaseItem(pytest.Item):
     def runtest(self) -> None:
         """Play the case; a gap of the target is a skip with its reason, everything that is not a verdict an error."""
         run = _the_run(self.config)
+        if self.case.id not in run.cases:
+            pytest.skip(f"profile {run.campaign.plan.profile.name} has no clause that this case exercises")
+        self.case = run.cases[self.case.id]
         self.result = run.campaign.play_case(self.case)
         run.tally.add(self.result)
         if self.result.rung == "not_applicable":
@@ -165,9 +170,11 @@ def describe(result: CaseResult) -> str:
 
 @dataclass(slots=True)
 class Run:
-    """The campaign of this session and what it gave so far."""
+    """The campaign of this session, its cases as its profile sees them, and what it gave so far."""
 
     campaign: Campaign
+    cases: dict[str, Case]
+    notes: list[str]
     tally: Tally
     redact: Redactor
     close: contextlib.ExitStack
@@ -206,14 +213,25 @@ def _start(config: pytest.Config) -> Run:
     world = World.from_seed(config.getoption("obs_seed"))
     transport = open_transport(target)
     stack.callback(transport.close)
-    if not config.getoption("obs_no_doctor"):
-        refusal = gate.refusal(gate.examine(target, world, journal, transport))
-        if refusal:
-            stack.close()
-            pytest.exit(f"obs-conformance: {Redactor(target.secrets()).text(refusal)}", returncode=3)
     campaign = Campaign(plan, library, target, world, journal, transport=transport)
+    redactor, notes = Redactor(target.secrets()), list[str]()
+    stack.callback(_clean_up, campaign, folder / "journal.jsonl")
+    skipped = config.getoption("obs_no_doctor")
+    checks = () if skipped else gate.examine(target, world, journal, transport)
+    refusal = gate.admit(campaign, checks, notes.append)
+    if refusal:
+        stack.close()
+        pytest.exit(f"obs-conformance: {redactor.text(refusal)}", returncode=3)
     campaign.prepare()
-    return Run(campaign, Tally(), Redactor(target.secrets()), stack)
+    return Run(campaign, {case.id: case for case in plan.cases}, notes, Tally(), redactor, stack)
+
+
+def _clean_up(campaign: Campaign, journal: Path) -> None:
+    """Remove what the session created; where something stays, the journal stays too, for ``sweep``."""
+    left = campaign.clean_up().left
+    if left:
+        kept = shutil.copy(journal, f"obs-conformance-{campaign.world.run}.journal.jsonl")
+        sys.stderr.write(f"obs-conformance: left behind on the target: {', '.join(left)} (see {kept})\n")
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
@@ -235,15 +253,15 @@ def pytest_terminal_summary(
     run = config.stash[_RUN]
     summary = run.tally.conclude(run.campaign.plan.requirements, declared=run.campaign.declared())
     terminalreporter.section("obs-conformance")
+    for note in run.notes:
+        terminalreporter.line(run.redact.text(note))
     terminalreporter.line(summary.headline)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove what the run created and stop the server."""
     if _RUN in config.stash:
-        run = config.stash[_RUN]
-        run.campaign.clean_up()
-        run.close.close()
+        config.stash[_RUN].close.close()
 
 
 @pytest.hookimpl(hookwrapper=True)

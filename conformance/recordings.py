@@ -17,11 +17,12 @@ from conformance.passive import Traffic
 from conformance.vocabulary import CaseError, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 
 _LOOKED_AT = 1 << 20
+_FOREIGN = re.compile("x-amz-|awsaccesskeyid")
 _HAR = re.compile(r'\s*\{\s*"log"\s*:')
 
 
@@ -50,6 +51,22 @@ def read_recording(path: Path, endpoint: str | None = None) -> Iterator[Recorded
                 yield Recorded(f"{number}: {method} {url.path}", _traffic(entry, method, kind, url.query))
         except (KeyError, TypeError, ValueError) as error:
             raise CaseError(f"{path}: entry {number} is not a HAR entry: {error!r}; record it again") from error
+
+
+def in_own_words(recording: Iterable[Recorded], path: Path) -> Iterator[Recorded]:
+    """The same exchanges, none of which may speak the S3 dialect: the passive rules would not hear what it says.
+
+    :raises CaseError: a request does, by a header or parameter of that dialect or its signature.
+    """
+    for recorded in recording:
+        traffic = recorded.traffic
+        names = (name.lower() for name, _ in (*traffic.headers, *traffic.query))
+        if any(value.startswith("AWS") for value in traffic.sent("authorization")) or any(map(_FOREIGN.match, names)):
+            raise CaseError(
+                f"{path}: entry {recorded.name} speaks the S3 dialect, and the passive rules read OBS's own alone; "
+                "--host NAME leaves other hosts out"
+            )
+        yield recorded
 
 
 def is_recording(path: Path) -> bool:

@@ -33,12 +33,13 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable
 
-    from conformance.campaign import Campaign, CleanUp, Plan
+    from conformance.campaign import Campaign, Plan
     from conformance.casefile import Library
     from conformance.doctor import Check
     from conformance.gate import Known
     from conformance.parts import Resumed
     from conformance.progress import Progress
+    from conformance.removal import CleanUp
     from conformance.results import ResultsFile
     from conformance.vocabulary import CaseResult, Target
 
@@ -249,16 +250,13 @@ def play_run(  # noqa: PLR0913 - a run has this many parts
         checks = examine()
     except KeyboardInterrupt:
         checks, interrupted = (), True
-    refusal = gate.refusal(checks)
-    target = campaign.target = gate.narrowed(campaign.target, checks)
-    for check in gate.discovered(checks):
-        gate.show(check, _redacted(redactor.text, _say))
+    refusal = gate.admit(campaign, checks, _redacted(redactor.text, _say if progress is None else progress.say))
     if resumed is None:
         results_file.header(
             library=library,
             profile=plan.profile,
             requirements=plan.requirements,
-            target=target,
+            target=campaign.target,
             cases=plan.cases,
             seed=world.seed,
             started=world.stamp(),
@@ -267,12 +265,12 @@ def play_run(  # noqa: PLR0913 - a run has this many parts
             shard=options.shard,
         )
     if progress is None:
-        progress = Terminal(target.name, len(plan.cases), sys.stdout, live=sys.stdout.isatty())
+        progress = Terminal(campaign.target.name, len(plan.cases), sys.stdout, live=sys.stdout.isatty())
     say = _redacted(redactor.text, progress.say)
     seen = _Seen(options, known)
     stopped = interrupted or _play_cases(campaign, options, results_file, refusal, seen, say=say, step=progress.step)
     progress.close()
-    cleaned = campaign.clean_up(options.jobs or target.jobs)
+    cleaned = campaign.clean_up(options.jobs or campaign.target.jobs)
     cases = plan.cases
     if resumed is not None:
         seen, cases = _Seen.of(resumed.results(path), options, known), resumed.whole.cases

@@ -30,8 +30,8 @@ from reference_server.wire import Request as ServerRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from conformance.campaign import CleanUp
     from conformance.casefile import Library
+    from conformance.removal import CleanUp
     from conformance.vocabulary import CaseResult, Request
     from reference_server.world import Seams
 

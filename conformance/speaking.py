@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 AUTHORIZATION = "{authorization}"
 """Stands in the header lines where the signature of the request goes."""
+DIGEST = "x-amz-content-sha256"
+"""The header that names the digest of the body."""
 _FORGED = re.compile(r"OBS ([^:\s]*):(\S*)")
 _LENGTH_V2 = 28
 _PARAMETERS = {
@@ -59,7 +61,10 @@ class Speaker:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A request in the words of OBS: header lines filled but for ``AUTHORIZATION``, the body as it will be decoded."""
+    """A request in the words of OBS: header lines filled but for ``AUTHORIZATION``, the body as it will be decoded.
+
+    A body that whoever signs has not seen is None, and not covered by the signature.
+    """
 
     method: str
     path: str
@@ -67,11 +72,17 @@ class Said:
     name: str | None
     query: Query
     lines: tuple[str, ...]
-    body: bytes
+    body: bytes | None
     sign: str
     expires_in: int
     add_after: Query
     remove_after: frozenset[str]
+
+
+def wordless(dialect: Dialect) -> Dialect:
+    """The signatures of a dialect without its words, for a request that has them already."""
+    no_prefix = ("\0", "\0")
+    return replace(dialect, prefix=no_prefix, headers={}, parameters={}, values={}, key_names=frozenset())
 
 
 def request(speaker: Speaker, said: Said) -> tuple[Query, tuple[str, ...]]:
@@ -82,8 +93,8 @@ def request(speaker: Speaker, said: Said) -> tuple[Query, tuple[str, ...]]:
     query = tuple(translation.parameter_sent(dialect, name, value) for name, value in said.query)
     lines = tuple(translation.header_line(dialect, line) for line in said.lines)
     if said.sign == "header" and version == "v4":
-        lines = _dated(lines)
-        lines = _with_digest(lines, hashlib.sha256(said.body).hexdigest())
+        digest = signing_s3.UNSIGNED if said.body is None else hashlib.sha256(said.body).hexdigest()
+        lines = _with_digest(_dated(lines), digest)
     headers = tuple(_pair(line) for line in lines)
     if said.sign == "url":
         query = _signed_url(speaker, said, version, query, headers)
@@ -121,10 +132,12 @@ def _moment(date: str) -> str:
 
 
 def _with_digest(lines: tuple[str, ...], digest: str) -> tuple[str, ...]:
-    """The line that version 4 asks for, in front of the signature."""
+    """The line that version 4 asks for, in front of the signature, unless it is there."""
     names = [_pair(line)[0].lower() for line in lines]
+    if DIGEST in names:
+        return lines
     at = names.index("authorization") if "authorization" in names else len(lines)
-    return (*lines[:at], f"x-amz-content-sha256: {digest}", *lines[at:])
+    return (*lines[:at], f"{DIGEST}: {digest}", *lines[at:])
 
 
 def _authorized(  # noqa: PLR0913, PLR0917 - what a signature is made of
@@ -148,7 +161,7 @@ def _authorized(  # noqa: PLR0913, PLR0917 - what a signature is made of
     if forged:
         signature = _forged(forged[2])
     else:
-        digest = dict(covered).get("x-amz-content-sha256", signing_s3.UNSIGNED)
+        digest = dict(covered).get(DIGEST, signing_s3.UNSIGNED)
         canonical = signing_s3.canonical_request(said.method, said.path, query, covered, digest)
         signature = signing_s3.signature_v4(
             speaker.identity.secret_key, scope, signing_s3.string_to_sign(scope, canonical)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from conformance.campaign import CleanUp
+    from conformance.removal import CleanUp
     from conformance.transport import Transport
     from conformance.vocabulary import Target
     from conformance.world import World

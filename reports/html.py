@@ -435,6 +435,8 @@ def _meta(  # noqa: PLR0913, PLR0917 - the parts of the page's data
         "starts": starts,
         "endpoint": header.target.endpoint,
         "addressing": header.target.addressing,
+        "dialect": header.target.dialect,
+        "region": header.target.region,
         "started": header.started,
         "previous": before.started if before else None,
         "was": was,

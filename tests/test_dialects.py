@@ -2,12 +2,11 @@
 
 import json
 import socket
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
 from commands import obs, reference_server
+from half_built import half_built_server
 
 from conformance import dialectfile, translation
 from conformance.casefile import LIBRARY_ROOT, load_library
@@ -233,49 +232,10 @@ def test_an_unknown_dialect_in_a_target_file_is_one_line(tmp_path):
     assert "dialect = 's4' is none of obs, aws-s3, obs-s3" in done.stderr
 
 
-class HalfBuilt(BaseHTTPRequestHandler):
-    """Knows buckets and objects by path alone: a sub-resource is not looked at, but for ?policy, which is refused."""
-
-    protocol_version = "HTTP/1.1"
-    buckets = None
-
-    def answer(self, status, body=b""):
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(b"" if self.command == "HEAD" else body)
-
-    def handle_one(self):
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        path, _, query = self.path.partition("?")
-        bucket, _, name = path[1:].partition("/")
-        if query.startswith("policy"):
-            return self.answer(501, b"<Error><Code>NotImplemented</Code></Error>")
-        if not name and self.command == "PUT":
-            self.buckets.add(bucket)
-            return self.answer(200)
-        if bucket not in self.buckets:
-            return self.answer(404, b"<Error><Code>NoSuchBucket</Code></Error>")
-        if not name and self.command == "DELETE":
-            self.buckets.discard(bucket)
-            return self.answer(204)
-        return self.answer(200, b"" if name else b"<ListBucketResult></ListBucketResult>")
-
-    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_one  # noqa: N815 - the names that the library calls
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
 def half_built():
-    buckets = {"precious"}
-    handler = type("Handler", (HalfBuilt,), {"buckets": buckets})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_port, buckets
-    server.shutdown()
-    server.server_close()
+    with half_built_server() as (port, buckets):
+        yield port, buckets
 
 
 def examined(port, tmp_path, without=None):

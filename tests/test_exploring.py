@@ -1,5 +1,6 @@
 """The explorer's commands, driven as installed."""
 
+import contextlib
 import json
 
 import pytest
@@ -154,3 +155,62 @@ def test_a_target_differs_from_itself_in_nothing_and_from_a_wrong_one_first_in_t
     assert wrong.returncode == 1
     assert wrong.stdout.startswith("put-object: status differs  [")
     assert "< HTTP/1.1 201" in wrong.stdout
+
+
+@pytest.fixture(scope="module")
+def in_s3(tmp_path_factory):
+    """A target file in a dialect, of a server that is honest or has a defect."""
+    with contextlib.ExitStack() as stack:
+
+        def start(dialect, *arguments):
+            folder = tmp_path_factory.mktemp("server")
+            target, _ = stack.enter_context(reference_server(folder, *arguments))
+            text = target.read_text().replace('dialect = "obs"', f'dialect = "{dialect}"')
+            target.write_text(text.replace('profile = "sse-kms-2024-01"\n', ""))
+            return target
+
+        yield start
+
+
+def test_exploring_in_a_dialect_accuses_no_honest_server(command, in_s3):
+    asked = ("--seed", "1", "--seconds", "60", "--requests", "300", "--rate", "1000")
+    done = command("explore", "--target", in_s3("aws-s3"), *asked)
+    assert (done.returncode, " 0 causes;" in done.stdout) == (0, True), done.stdout
+
+
+def test_exploring_in_a_dialect_finds_a_defect(command, in_s3):
+    asked = ("--seed", "1", "--seconds", "60", "--rate", "1000", "--stop-after", "1")
+    done = command("explore", "--target", in_s3("aws-s3", "--defect", "custom-key-ignored"), *asked)
+    assert done.returncode == 1, done.stdout
+
+
+def test_what_reads_the_words_of_obs_alone_refuses_another_dialect_in_a_line(command, in_s3):
+    target = in_s3("obs-s3")
+    for words, said in (
+        (("probe", "GET", "{bucket}/o", "--target", target), "read OBS's own dialect alone"),
+        (("shell", "--target", target), "read OBS's own dialect alone"),
+        (("diff", "--target", target), "speaks obs"),
+    ):
+        done = command(*words)
+        assert (done.returncode, done.stdout, done.stderr.count("\n"), said in done.stderr) == (2, "", 1, True)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"headers": [{"name": "Authorization", "value": "AWS4-HMAC-SHA256 Credential=a"}], "url": "http://h/b/o"},
+        {"headers": [], "url": "http://h/b/o?X-Amz-Signature=a"},
+        {"headers": [{"name": "X-Amz-Server-Side-Encryption", "value": "aws:kms"}], "url": "http://h/b/o"},
+    ],
+)
+def test_a_recording_in_the_s3_dialect_is_refused_in_a_line(command, tmp_path, request_):
+    entry = {
+        "startedDateTime": "2026-01-01T00:00:00Z",
+        "time": 1,
+        "request": {"method": "PUT", "httpVersion": "HTTP/1.1", "queryString": [], **request_},
+        "response": {"status": 200, "statusText": "OK", "headers": [], "content": {"size": 0, "text": ""}},
+    }
+    (tmp_path / "r.har").write_text(json.dumps({"log": {"version": "1.2", "entries": [entry]}}))
+    done = command("client", "r.har")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "speaks the S3 dialect" in done.stderr

@@ -1,11 +1,17 @@
 """What the README tells its reader to type does what it says."""
 
+import json
+import os
 import re
+import secrets
+import shutil
+import socket
 import subprocess
+import sys
 import tomllib
 
 import pytest
-from commands import ROOT, reference_server
+from commands import BIN, ROOT, reference_server
 
 
 def snippet(heading):
@@ -41,3 +47,83 @@ def test_curl_uploads_encrypted_by_header_and_by_url_and_reads_back(typed):
     assert len(keys) == 2
     assert keys[0].startswith(f"region:{owner['domain_id']}:key/")
     assert said.endswith("for your eyes only\n")
+
+
+MOTO = """\
+#!{python}
+import sys, threading, time
+sys.path.insert(0, "{tests}")
+from half_built import half_built_server
+time.sleep(1)  # a server takes its time to start; a script that does not wait for it comes too early
+with half_built_server(int(sys.argv[sys.argv.index("-p") + 1])):
+    threading.Event().wait()
+"""
+
+
+NOBODYS = range(20_000, 30_000)
+"""Ports that no system gives to a connection that goes out, so that one found free stays free."""
+
+
+def is_free(port):
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """The examples on a machine without node, on a free port, and a stand-in for moto; runs a line in bash there."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    port = next(filter(is_free, iter(lambda: secrets.choice(NOBODYS), None)))
+    for name in ("start-peers.sh", "moto.toml"):
+        path = tmp_path / "examples" / "targets" / name
+        text, count = re.subn(r"\b5601\b", str(port), path.read_text("utf-8"))
+        assert count
+        path.write_text(text, "utf-8")
+    moto = tmp_path / "bin" / "moto_server"
+    moto.parent.mkdir()
+    moto.write_text(MOTO.format(python=sys.executable, tests=ROOT / "tests"))
+    moto.chmod(0o755)
+
+    def typed(text):
+        env = {"PATH": f"{moto.parent}:{BIN}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+        return subprocess.run(
+            ["bash", "-c", text], capture_output=True, text=True, cwd=tmp_path, timeout=60, env=env, check=False
+        )
+
+    typed.port, typed.moto = port, moto
+    return typed
+
+
+def answers(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def test_the_s3_example_plays_against_a_server_that_it_starts_and_stops(checkout, tmp_path):
+    text = snippet("Against an S3 server").replace("pip install", ": installed")
+    assert text.rstrip().endswith(" --target examples/targets/moto.toml")
+    done = checkout(f"{text.rstrip()} --select KMS-PUT-001 --out out")
+    header, case, _ = (
+        json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text("utf-8").splitlines()
+    )
+    assert (header["target"]["name"], case["rung"]) == ("moto", "fail")
+    assert {check["check"]: check["state"] for check in header["doctor"]}["connect"] == "ok"
+    assert (done.returncode, "s3rver: not installed, left out" in done.stderr) == (1, True)
+    assert not answers(checkout.port)
+
+
+def test_a_server_that_cannot_be_started_is_said_in_a_line(checkout):
+    script = "examples/targets/start-peers.sh echo played"
+    with socket.create_server(("127.0.0.1", checkout.port)):
+        taken = checkout(script)
+    assert (taken.returncode, taken.stdout) == (2, "")
+    assert f"moto: port {checkout.port} is taken" in taken.stderr
+    checkout.moto.write_text("#!/bin/sh\necho no such option >&2\nexit 1\n")
+    broken = checkout(script)
+    assert (broken.returncode, broken.stdout, broken.stderr) == (2, "", "no such option\nmoto: does not start\n")

@@ -16,6 +16,8 @@ from selenium.webdriver.common.keys import Keys
 
 SAMPLES = ("KMS-SAMPLE-001", "KMS-SAMPLE-002", "KMS-SAMPLE-003", "KMS-SAMPLE-004")
 FAILING = "KMS-SAMPLE-001"
+REPRODUCED = {"obs": SAMPLES, "obs-s3": ("KMS-SAMPLE-001", "KMS-SAMPLE-004", "KMS-AUTH-007")}
+"""By dialect: the samples; or one signed by header, one by URL, and a case with a date in a header of its own."""
 FORMS = ("curl", "raw", "python", "yaml")
 PAGE = "Newly Added Headers\nNobody claims this.\n"
 
@@ -214,20 +216,28 @@ def test_main_views_fit_two_widths(reader, report, fragment):
 
 
 @pytest.fixture(scope="module")
-def samples_fail(tmp_path_factory):
-    """A server on which every sample comes to its last request and fails there, still running."""
+def samples_fail(request, tmp_path_factory):
+    """A server on which every sample comes to its last request and fails there, still running, in either dialect."""
     folder = tmp_path_factory.mktemp("samples")
     with reference_server(folder, "--defect", "id-2-missing") as (target, _):
-        conformance("run", "--target", target, "--out", folder / "out", "--select", "KMS-SAMPLE-00", cwd=folder)
-        yield target, folder / "out"
+        spoken = target.read_text("utf-8").replace('dialect = "obs"', f'dialect = "{request.param}"')
+        target.write_text(spoken.replace('profile = "sse-kms-2024-01"\n', ""), "utf-8")
+        names = REPRODUCED[request.param]
+        selected = [word for name in names for word in ("--select", name)]
+        conformance("run", "--target", target, "--out", folder / "out", *selected, cwd=folder)
+        yield target, folder / "out", names
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("samples_fail", "form"),
+    [("obs", form) for form in FORMS] + [("obs-s3", form) for form in FORMS[:3]],
+    indirect=["samples_fail"],
+)
 def test_a_copied_reproduction_does_again_what_the_run_saw(reader, samples_fail, form, tmp_path):
-    target, out = samples_fail
+    target, out, names = samples_fail
     recorded = results(out)
     copied = {}
-    for name in SAMPLES:
+    for name in names:
         reader.case(out / "report.html", name, "reproduce")
         reader.one(f"[data-form={form}]").click()
         reader.one(".code .copy").click()
@@ -257,7 +267,7 @@ def test_a_copied_reproduction_does_again_what_the_run_saw(reader, samples_fail,
 def answered(text):
     """The final status in what a client printed, and the vendor's headers."""
     found = re.findall(r"(?:^|\n)(?:HTTP/1\.1| )\s*(\d{3}) ", text)
-    return found[-1], set(re.findall(r"^x-obs-[\w-]+(?=:)", text.lower(), re.MULTILINE))
+    return found[-1], set(re.findall(r"^x-(?:obs|amz)-[\w-]+(?=:)", text.lower(), re.MULTILINE))
 
 
 ATTACK = "<script>window.broken=1</script><img src=x onerror=window.broken=1></pre>"

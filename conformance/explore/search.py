@@ -202,7 +202,8 @@ def drawn_cases(number: int, first_seed: int) -> tuple[Case, ...]:
 
 def cause_of(result: CaseResult) -> str | None:
     """What went wrong first, without what is drawn anew in every sequence; None if nothing did."""
-    broken = next((finding for finding in result.played.findings if not finding.held), None)
+    judged = (finding for finding in result.played.findings if finding.level != "observe")
+    broken = next((finding for finding in judged if not finding.held), None)
     if result.rung not in _COUNTED or broken is None:
         return None
     request = next(step.request for step in result.case.steps if step.name == broken.step)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from conformance.sign import Signer, header_pairs, identity_from
+from conformance.dialectfile import load_dialect
+from conformance.sign import DialectSigner, Signer, header_pairs, identity_from
 from conformance.vocabulary import Identity, TargetError
 
 # The key pair and the header example of obs_04_0010, "Header Containing a Signature".
@@ -76,8 +78,60 @@ def test_a_raw_request_with_a_signed_url_gets_a_new_one_and_no_header() -> None:
     "raw", [b"", b"GET / HTTP/1.1\r\nHost: h\r\n", b"GET /\r\nHost: h\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"]
 )
 def test_half_a_request_is_refused(raw: bytes) -> None:
-    with pytest.raises(TargetError, match="not a whole request"):
-        SIGNER.raw(raw)
+    for signer in (SIGNER, version_2()):
+        with pytest.raises(TargetError, match="not a whole request"):
+            signer.raw(raw)
+
+
+def version_2(*, virtual_host: bool = False) -> DialectSigner:
+    """A signer in a dialect that signs with version 2, as older S3 servers want it."""
+    spoken = load_dialect("obs-s3")
+    assert spoken is not None
+    dialect = replace(spoken, signatures=(("", "header", "v2"), ("", "url", "v2")))
+    return DialectSigner(SIGNER.identity, SIGNER.now, dialect, "region", virtual_host)
+
+
+def test_version_2_signs_a_header_and_a_url_as_the_dialect_says() -> None:
+    lines = version_2(virtual_host=True).header_lines("PUT", "https://bucket.host/a?acl&x=1", (("x-amz-acl", "a"),))
+    signature = hmac_sha1(f"PUT\n\n\n{NOW}\nx-amz-acl:a\n/bucket/a?acl")
+    assert lines == (f"Date: {NOW}", f"Authorization: AWS AK:{signature}")
+    (line,) = version_2().header_lines("GET", "http://host/b/k", (("x-amz-date", "then"),))
+    assert line == f"Authorization: AWS AK:{hmac_sha1('GET' + 4 * chr(10) + 'x-amz-date:then' + chr(10) + '/b/k')}"
+    url = version_2().url("GET", "http://host/b/k?versionId=7&Expires=1&AWSAccessKeyId=old&Signature=x%3D", ())
+    expires = str(int(SIGNER.now) + 3600)
+    assert parse_qsl(urlsplit(url).query) == [
+        ("versionId", "7"), ("AWSAccessKeyId", "AK"), ("Expires", expires),
+        ("Signature", hmac_sha1(f"GET\n\n\n{expires}\n/b/k?versionId=7")),
+    ]  # fmt: skip
+
+
+def test_a_raw_request_of_version_2_keeps_every_byte_but_dates_and_signature() -> None:
+    raw = RAW.replace("x-obs-", "x-amz-").replace("OBS AK", "AWS AK")
+    signature = hmac_sha1(f"PUT\n\n\n{NOW}\nx-amz-acl:a,b\n/b/k")
+    expected = raw.replace("long ago", NOW).replace("AK:****", f"AK:{signature}")
+    assert version_2().raw(raw.encode()).decode() == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://h:80/b", "h"),
+        ("http://h:8080/b", "h:8080"),
+        ("https://u@h:443/b", "h"),
+        ("https://[::1]:443/b", "[::1]"),
+    ],
+)
+def test_version_4_covers_the_host_line_that_clients_send(url: str, host: str) -> None:
+    spoken = load_dialect("aws-s3")
+    assert spoken is not None
+    signer = DialectSigner(SIGNER.identity, SIGNER.now, spoken, "region", body=b"x")
+    assert signer.header_lines("PUT", url, ()) == signer.header_lines("PUT", url, (("Host", host),))
+    assert signer.header_lines("PUT", url, ()) != signer.header_lines("PUT", url, (("Host", "other"),))
+    given = (("x-amz-content-sha256", "UNSIGNED-PAYLOAD"),)
+    assert [line.partition(":")[0] for line in signer.header_lines("PUT", url, given)] == [
+        "x-amz-date",
+        "Authorization",
+    ]
 
 
 def test_header_lines_are_read_as_curl_takes_them() -> None:

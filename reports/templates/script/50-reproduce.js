@@ -30,12 +30,16 @@ function impossible(item, form) {
   if (form !== "raw" && steps.some((step) => step.request.lines.some((line) => /^[ \t]/.test(line)))) return "why_folded";
   return "";
 }
-const MADE_ANEW = new Set(["host", "date", "authorization", "content-length", "x-obs-date"]);
+/* In another dialect the requests have its words already; what signs them, and what a signature covers, is its own too. */
+const FOREIGN = META.dialect !== "obs";
+const DATE = FOREIGN ? "x-amz-date" : "x-obs-date";
+const MADE_ANEW = new Set(["host", "date", "authorization", "content-length", DATE, ...(FOREIGN ? ["x-amz-content-sha256"] : [])]);
+const OF_THE_SIGNATURE = FOREIGN ? /^(AWSAccessKeyId|Expires|Signature|X-Amz-(Algorithm|Credential|Date|Expires|SignedHeaders|Signature))=/ : /^(AccessKeyId|Expires|Signature)=/;
 function ownHeaders(request) { return request.headers.filter(([name]) => !MADE_ANEW.has(name.toLowerCase())); }
-function dated(request) { return request.headers.some(([name]) => name.toLowerCase() === "x-obs-date"); }
+function dated(request) { return request.headers.some(([name]) => name.toLowerCase() === DATE) && !request.headers.some(([name, value]) => /^authorization$/i.test(name) && value.startsWith("AWS4-")); }
 function unsigned(target) {
   const [path, query] = target.split("?");
-  const left = (query || "").split("&").filter((part) => part && !/^(AccessKeyId|Expires|Signature)=/.test(part));
+  const left = (query || "").split("&").filter((part) => part && !OF_THE_SIGNATURE.test(part));
   return left.length ? path + "?" + left.join("&") : path;
 }
 
@@ -60,9 +64,13 @@ function shellOpening(item, buckets) {
   return ["#!/usr/bin/env bash", `# ${line(item.id)}: ${line(item.says)}`, "# " + T("code_needs"), "set -eu",
     "cd \"$(mktemp -d)\"", `ENDPOINT=\${ENDPOINT:-${quoted(META.endpoint, [])}}`,
     ...buckets.map((bucket, at) => `BUCKET${at || ""}=\${BUCKET${at || ""}:-${quoted(bucket, [])}}  # ${T("code_bucket")}`), "",
-    "obs() {  # METHOD URL", `  curl -sS -g --path-as-is -o ignored -X "$1" -H 'Content-Length: 0' -H @<(obs-conformance sign "$1" "$2"${hostOption()}) "$2"`, "}"];
+    "obs() {  # METHOD URL", `  curl -sS -g --path-as-is -o ignored -X "$1" -H 'Content-Length: 0' -H @<(obs-conformance sign "$1" "$2"${signOptions()}${bodyOption("/dev/null")}) "$2"`, "}"];
 }
 function hostOption() { return META.addressing === "virtual-host" ? " --virtual-host" : ""; }
+function signOptions() {
+  return hostOption() + (FOREIGN ? " --dialect " + quoted(META.dialect, []) + (META.region ? " --region " + quoted(META.region, []) : "") : "");
+}
+function bodyOption(file) { return FOREIGN ? " --body " + file : ""; }
 function place(path, at) {
   return META.addressing === "virtual-host" ? `"\${ENDPOINT/:\\/\\//://$BUCKET${at || ""}.}"${path}` : `"$ENDPOINT"${path}`;
 }
@@ -84,13 +92,14 @@ function asCurl(item) {
   steps.forEach(({ exchange, request, how, by }, at) => {
     const file = `body-${at + 1}`, url = place(quoted(unsigned(request.target), buckets), buckets.indexOf(bucketOf(request)));
     const headers = ownHeaders(request).map(([name, value]) => "-H " + quoted(value ? `${name}: ${value}` : `${name};`, buckets));
-    if (dated(request)) headers.push('-H "x-obs-date: $(LC_ALL=C date -u \'+%a, %d %b %Y %H:%M:%S GMT\')"');
+    if (dated(request)) headers.push(`-H "${DATE}: ` + '$(LC_ALL=C date -u \'+%a, %d %b %Y %H:%M:%S GMT\')"');
     out.push("", `echo ${quoted("== " + exchange.step, [])}`);
     if (exchange.sent.body_size) out.push(bodyCommand(exchange.sent, buckets, file));
     out.push(`headers=(${headers.join(" ")})`, `url=${url}`);
-    const options = `"\${headers[@]}"${hostOption()}${identityOption(by)}`;
+    const options = `"\${headers[@]}"${signOptions()}${identityOption(by)}`;
     if (how === "url") out.push(`url=$(obs-conformance sign ${request.method} "$url" --as-url ${options})`);
-    const auth = how === "header" ? ` -H @<(obs-conformance sign ${request.method} "$url" ${options})` : "";
+    const covered = bodyOption(exchange.sent.body_size ? file : "/dev/null");
+    const auth = how === "header" ? ` -H @<(obs-conformance sign ${request.method} "$url" ${options}${covered})` : "";
     const typed = request.headers.some(([name]) => name.toLowerCase() === "content-type");
     const body = exchange.sent.body_size ? ` --data-binary @${file}${typed ? "" : " -H 'Content-Type:'"}` : request.method === "PUT" || request.method === "POST" ? " -H 'Content-Length: 0'" : "";
     const method = request.method === "HEAD" ? "--head" : `-X ${request.method} -D -`;
@@ -104,7 +113,7 @@ function asRaw(item) {
   if (why) return { text: null, why };
   const set = scene(item), { steps, buckets } = set;
   const out = [...shellOpening(item, buckets), "HOST=${ENDPOINT#*://}", "",
-    "send() {  # FILE: " + T("code_send"), "  obs-conformance sign --raw \"$1\"" + hostOption() + " ${2:+--identity \"$2\"} > signed",
+    "send() {  # FILE: " + T("code_send"), "  obs-conformance sign --raw \"$1\"" + signOptions() + " ${2:+--identity \"$2\"} > signed",
     "  case $ENDPOINT in",
     "    https:*) case $HOST in *:*) at=$HOST ;; *) at=$HOST:443 ;; esac; openssl s_client -quiet -connect \"$at\" < signed ;;",
     "    *) case $HOST in *:*) port=${HOST##*:} ;; *) port=80 ;; esac",
@@ -130,20 +139,21 @@ function asPython(item) {
   const { steps, buckets, objects } = scene(item);
   const say = (text) => JSON.stringify(text).replace(/[^\x20-\x7e]/g, (unit) => "\\u" + unit.charCodeAt(0).toString(16).padStart(4, "0"));
   const here = (text) => (buckets.some((bucket) => text.includes(bucket)) ? `here(${say(text)})` : say(text));
-  const option = META.addressing === "virtual-host" ? '"--virtual-host", ' : "";
+  const spoken = FOREIGN ? ["--dialect", META.dialect, ...(META.region ? ["--region", META.region] : []), "--body", "-"] : [];
+  const option = [...(META.addressing === "virtual-host" ? ["--virtual-host"] : []), ...spoken].map((word) => say(word) + ", ").join("");
   const base = (at) => (META.addressing === "virtual-host" ? `ENDPOINT.replace("://", "://" + BUCKETS[${say(buckets[at])}] + ".")` : "ENDPOINT");
   const out = [`# ${visible(item.id).replace(/\n/g, " ")}: ${visible(item.says).replace(/\n/g, " ")}`, "# " + T("code_needs"),
     "import base64, hashlib, os, subprocess, time", "from email.utils import formatdate", "import requests", "",
     `ENDPOINT = os.environ.get("ENDPOINT", ${say(META.endpoint)})`,
     `BUCKETS = {${buckets.map((bucket, at) => `${say(bucket)}: os.environ.get("BUCKET${at || ""}", ${say(bucket)})`).join(", ")}}`, "",
     "def here(text):", "    for recorded, bucket in BUCKETS.items():", "        text = text.replace(recorded, bucket)", "    return text", "",
-    "def sign(method, url, headers, *options):",
+    "def sign(method, url, headers, body, *options):",
     '    lines = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]',
     `    command = ["obs-conformance", "sign", method, url, *lines, ${option}*options]`,
-    "    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()", "",
+    "    return subprocess.run(command, input=body, stdout=subprocess.PIPE, check=True).stdout.decode().strip()", "",
     'def send(step, method, url, headers={}, body=b"", how="header", by="owner"):', "    headers = dict(headers)",
-    '    if how == "url":', '        url = sign(method, url, headers, "--as-url", "--identity", by)',
-    '    if how == "header":', '        for line in sign(method, url, headers, "--identity", by).splitlines():',
+    '    if how == "url":', '        url = sign(method, url, headers, body, "--as-url", "--identity", by)',
+    '    if how == "header":', '        for line in sign(method, url, headers, body, "--identity", by).splitlines():',
     '            name, _, value = line.partition(": ")', "            headers[name] = value",
     "    answer = requests.request(method, url, headers=headers, data=body, allow_redirects=False, timeout=30)",
     '    print("==", step, "\\n", answer.status_code, answer.reason)',
@@ -151,7 +161,7 @@ function asPython(item) {
     ...buckets.map((bucket, at) => `send("bucket", "PUT", ${META.addressing === "virtual-host" ? base(at) + ' + "/"' : `ENDPOINT + here(${say("/" + bucket)})`})`)];
   for (const { exchange, request, how, by } of steps) {
     const headers = ownHeaders(request).map(([name, value]) => `${say(name)}: ${here(value)}`);
-    if (dated(request)) headers.push('"x-obs-date": formatdate(usegmt=True)');
+    if (dated(request)) headers.push(say(DATE) + ": formatdate(usegmt=True)");
     const message = exchange.sent;
     const body = message.made ? `hashlib.shake_128(${say(message.made.label)}.encode()).digest(${Number(message.made.size)})`
       : !message.body ? 'b""' : /^[\x09\x0a\x0d\x20-\x7e]*$/.test(message.body) ? here(message.body) + ".encode()" : `base64.b64decode("${btoa(message.body)}")`;
