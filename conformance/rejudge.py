@@ -16,7 +16,7 @@ from conformance.campaign import lacking, make_plan
 from conformance.evidence import unlike
 from conformance.play import Scene, play
 from conformance.profiles import cases_of, requirements_of
-from conformance.results import Redactor, about, conclusion, described, encoded, judgement
+from conformance.results import Redactor, about, conclusion, described, judgement
 from conformance.vocabulary import CaseResult, Played
 
 if TYPE_CHECKING:
@@ -217,4 +217,4 @@ def _header(evidence: Evidence, judged: Rejudged, library: Library) -> Mapping[s
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
-    return (encoded(record) + "\n").encode()
+    return (json.dumps(record, ensure_ascii=True) + "\n").encode()

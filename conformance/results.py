@@ -6,7 +6,6 @@ One redactor through which all text passes; see ``reports/results.schema.json`` 
 from __future__ import annotations
 
 import base64
-import codecs
 import dataclasses
 import hashlib
 import json
@@ -15,8 +14,6 @@ import zlib
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote, quote_plus, unquote
 from xml.sax.saxutils import escape
-
-import orjson
 
 from conformance import __version__
 from conformance.bodies import body_bytes
@@ -169,7 +166,7 @@ class ResultsFile:
     ) -> None:
         """Write the first line; ``doctor`` is the log of the pre-flight, ``shard`` the part (from 1) of how many."""
         about = described(library, profile, requirements)
-        head = encoded(
+        head = json.dumps(
             {
                 "kind": "header",
                 "format": 1,
@@ -200,11 +197,11 @@ class ResultsFile:
             }
         )
         # Of very many cases the list is longer than all they need to play, so it is written as it is made.
-        before, planned, after = head.partition('"planned":[')
+        before, planned, after = head.partition('"planned": [')
         self._file.write(self._redactor.text(before) + planned)
         for start in range(0, len(cases), _BATCH):
-            ids = json.dumps([case.id for case in cases[start : start + _BATCH]], separators=(",", ":"))
-            self._file.write(("," if start else "") + self._redactor.text(ids[1:-1]))
+            ids = json.dumps([case.id for case in cases[start : start + _BATCH]])
+            self._file.write((", " if start else "") + self._redactor.text(ids[1:-1]))
         self._file.write(self._redactor.text(after) + "\n")
         self._file.flush()
 
@@ -245,31 +242,10 @@ class ResultsFile:
         self._file.close()
 
     def _line(self, value: Mapping[str, Any]) -> str:
-        line = self._redactor.text(encoded(value)) + "\n"
+        line = self._redactor.text(json.dumps(value, ensure_ascii=True)) + "\n"
         self._file.write(line)
         self._file.flush()
         return line
-
-
-def encoded(value: Mapping[str, Any]) -> str:
-    """A line of a results file: JSON in ASCII, in a fraction of the time that the standard library takes."""
-    try:
-        text = orjson.dumps(value).decode()
-    except TypeError:  # a lone surrogate, which JSON has and UTF-8 has not
-        return json.dumps(value, separators=(",", ":"))
-    return text if text.isascii() else text.encode("ascii", _ESCAPED).decode()
-
-
-def _escaped(error: UnicodeError) -> tuple[str, int]:
-    """The run of characters that ASCII has not, each a JSON escape or a pair of them (RFC 8259 section 7)."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    units = error.object[error.start : error.end].encode("utf-16-be").hex()
-    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4)), error.end
-
-
-_ESCAPED = "obs-conformance-json"
-codecs.register_error(_ESCAPED, _escaped)
 
 
 def footer_line(  # noqa: PLR0913 - the parts of the footer
