@@ -90,7 +90,7 @@ def checkout(tmp_path):
     def typed(text):
         env = {"PATH": f"{moto.parent}:{BIN}:{os.environ['PATH']}", "HOME": str(tmp_path)}
         return subprocess.run(
-            ["bash", "-c", text], capture_output=True, text=True, cwd=tmp_path, timeout=60, env=env, check=False
+            ["bash", "-c", text], capture_output=True, text=True, cwd=tmp_path, timeout=180, env=env, check=False
         )
 
     typed.port, typed.moto = port, moto
