@@ -6,16 +6,15 @@ whoever plays it looks there. Does not talk to an endpoint.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-import tomllib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from conformance.target import WORDS, load_target, target_of
+from conformance.tomlfile import hint, read_toml
 from conformance.vocabulary import UsageError
 
 if TYPE_CHECKING:
@@ -166,12 +165,7 @@ def load_fleet(path: Path) -> Fleet:
     :raises UsageError: unreadable, not TOML, an unknown word or a wrong value; names file, field and remedy.
     :raises TargetError: what stands in the target file of an endpoint, or for it, is wrong.
     """
-    try:
-        data = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not TOML: {error}") from error
+    data = read_toml(path, UsageError)
     reader = _Reader(path)
     reader.words("", data, ("name", "database", "defaults", "schedules", "endpoints"))
     defaults = reader.table("defaults", data.get("defaults", {}))
@@ -211,9 +205,7 @@ class _Reader:
     def words(self, prefix: str, data: Mapping[str, Any], known: Sequence[str]) -> None:
         for word in data:
             if word not in known:
-                near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-                hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-                raise self.wrong(f"{prefix}{word}", f"unknown word; {hint}")
+                raise self.wrong(f"{prefix}{word}", f"unknown word; {hint(word, known)}")
 
     def text(self, where: str, value: object) -> str:
         if not isinstance(value, str) or not value:

@@ -5,15 +5,14 @@ The only reader of target files and of the environment. Does not talk to the tar
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import stat
-import tomllib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from conformance import dialectfile
+from conformance.tomlfile import hint, read_toml
 from conformance.vocabulary import SWITCHED, Identity, KeyService, Target, TargetError
 
 if TYPE_CHECKING:
@@ -51,13 +50,7 @@ def load_target(path: Path, environment: Mapping[str, str] = os.environ) -> Targ
 
     :raises TargetError: unreadable, not TOML, an unknown word, a missing credential, or a secret that others can read.
     """
-    try:
-        data = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise TargetError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise TargetError(f"{path}: not TOML: {error}") from error
-    return target_of(path, data, environment)
+    return target_of(path, read_toml(path, TargetError), environment)
 
 
 def target_of(path: Path, data: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Target:
@@ -138,9 +131,7 @@ def check_endpoint(endpoint: str, where: str) -> str:
 def _check_words(path: Path, prefix: str, data: Mapping[str, Any], known: tuple[str, ...]) -> None:
     for word in data:
         if word not in known:
-            near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            raise TargetError(f"{path}: unknown word {prefix}{word}; {hint}")
+            raise TargetError(f"{path}: unknown word {prefix}{word}; {hint(word, known)}")
 
 
 def _identity(path: Path, name: str, data: Any, environment: Mapping[str, str]) -> Identity:  # noqa: ANN401 - TOML

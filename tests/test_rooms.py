@@ -35,6 +35,7 @@ FLOORS = {
             "journal",
             "cache",
             "strictyaml",
+            "tomlfile",
         },
         {
             "signing_s3",
