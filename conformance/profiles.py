@@ -50,11 +50,8 @@ def as_seen(case: Case, profile: Profile) -> Case:
     )
     if not (profile.lacks.keys() | profile.levels.keys()) & set(case.clauses()):
         return case if steps == case.steps else replace(case, steps=steps)
-    return replace(case, cites=_left(case.cites, profile), level=_level(case, profile), steps=steps)
-
-
-def _level(case: Case, profile: Profile) -> Level:
-    return _capped(case.level, _left(case.cites, profile), profile) if _left(case.cites, profile) else "observe"
+    left = _left(case.cites, profile)
+    return replace(case, cites=left, level=_capped(case.level, left, profile), steps=steps)
 
 
 def seen(check: Check, stage: Stage, profile: Profile) -> Check:
@@ -68,7 +65,7 @@ def seen(check: Check, stage: Stage, profile: Profile) -> Check:
     if stage != "step" or check.word == "observe":
         return check
     left = _left(check.cites, profile)
-    level = _capped(check.level, left, profile) if left else "observe"
+    level = _capped(check.level, left, profile)
     if level == check.level and left == check.cites:
         return check
     return replace(check, level=level, cites=() if level == "observe" else left)
@@ -79,6 +76,8 @@ def _left(cites: tuple[str, ...], profile: Profile) -> tuple[str, ...]:
 
 
 def _capped(level: Level, cites: tuple[str, ...], profile: Profile) -> Level:
-    """A level no stronger than any of the clauses that bind less in the dialect."""
+    """A level no stronger than any of the clauses that bind less in the dialect; nothing is judged without a clause."""
+    if not cites:
+        return "observe"
     ceilings = [CEILING[profile.levels[clause]] for clause in cites if clause in profile.levels]
     return min([level, *ceilings], key=STRENGTH.__getitem__)
