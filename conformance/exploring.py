@@ -333,8 +333,8 @@ def sources_of(library: Library, target: Target, only: list[str]) -> list[Source
     from conformance.explore.search import key_sequences, of_property, sequences
 
     with_keys = [] if target.kms is None else [key_sequences()]
-    drawn = (sequences(), *with_keys, *map(of_property, load_properties(library)))
-    everything = {source.name: source for source in drawn}
+    sources = (sequences(), *with_keys, *map(of_property, load_properties(library)))
+    everything = {source.name: source for source in sources}
     unknown = [name for name in only if name not in everything]
     if unknown:
         raise CaseError(f"--only {unknown[0]}: there are {', '.join(everything)}")

@@ -243,7 +243,7 @@ def _cases(here: _Attempt) -> Outcome:
     options = argparse.Namespace(strict=schedule.strict, jobs=piece.jobs or None, shard=shard, annotations=None)
     with _campaign(here, plan) as (campaign, journal, transport):
         told = _Told(member.name, len(plan.cases), attempt)
-        with contextlib.closing(_Ends(told)):
+        try:
             code = play_run(
                 campaign,
                 library,
@@ -253,13 +253,10 @@ def _cases(here: _Attempt) -> Outcome:
                 examine=partial(gate.examine, target, campaign.world, journal, transport),
                 progress=told,
             )
+        finally:
+            told.end()
         standing = (str(attempt / "journal.jsonl"),) if _holds(journal) else ()
     return Outcome(code, f"shard {piece.number}/{piece.of}", str(attempt), left=here.left + standing)
-
-
-class _Ends:
-    def __init__(self, told: _Told) -> None:
-        self.close = told.end
 
 
 def _explore(here: _Attempt) -> Outcome:
@@ -301,9 +298,9 @@ def _explore(here: _Attempt) -> Outcome:
     return Outcome(code, says, str(attempt), tuple(found), here.left + standing)
 
 
-def digest_of(cause: str) -> str:
-    """A short name for a cause, the same in every worker."""
-    return hashlib.sha256(cause.encode()).hexdigest()[:10]
+def digest_of(text: str) -> str:
+    """A short name for a cause or an address, the same in every worker."""
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def shortest(findings: tuple[Finding, ...]) -> Mapping[str, Finding]:
