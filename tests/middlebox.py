@@ -4,6 +4,7 @@ import contextlib
 import re
 import socket
 import threading
+import time
 from dataclasses import dataclass, field
 
 
@@ -23,6 +24,28 @@ class Seen:
     @property
     def path(self):
         return self.head.split(b" ", 2)[1].decode()
+
+
+@dataclass
+class UnderWay:
+    """Hooks that count: when each request came, and how many were under way at once at most."""
+
+    times: list = field(default_factory=list)
+    most: int = 0
+    now: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begun(self, _seen, _connection):
+        with self.lock:
+            self.times.append(time.monotonic())
+            self.now += 1
+            self.most = max(self.most, self.now)
+
+    def ended(self, _seen, head, body):
+        time.sleep(0.02)  # so that whatever may be under way at once is
+        with self.lock:
+            self.now -= 1
+        return head + body
 
 
 @dataclass

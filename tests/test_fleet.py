@@ -17,7 +17,7 @@ import pytest
 from buckets import Account
 from commands import BIN, ROOT, heed_sigint, reference_server
 from errands import forever, one_turn, secret_in_an_error
-from middlebox import Middlebox
+from middlebox import Middlebox, UnderWay
 
 from conformance.casefile import load_library
 from conformance.engines import LocalProcesses, WorkerLostError
@@ -188,22 +188,8 @@ def test_what_an_endpoint_bears_is_divided_among_its_pieces(tmp_path):
 def test_limits_hold_over_all_workers(servers, command, tmp_path):
     """Counted by a middlebox: requests under way at once, and those in the time from the first to the last."""
     upstream = int(load_target(servers[0]).endpoint.rpartition(":")[2])
-    times, now, most, lock = [], [0], [0], threading.Lock()
-
-    def begun(_seen, _connection):
-        with lock:
-            times.append(time.monotonic())
-            now[0] += 1
-            most[0] = max(most[0], now[0])
-
-    def ended(_seen, head, body):
-        time.sleep(0.02)  # so that whatever may be under way at once is
-        with lock:
-            now[0] -= 1
-        return head + body
-
-    rate = 60
-    with Middlebox(upstream, instead=begun, answer=ended).running() as port:
+    under_way, rate = UnderWay(), 60
+    with Middlebox(upstream, instead=under_way.begun, answer=under_way.ended).running() as port:
         target = tmp_path / "target.toml"
         target.write_text(servers[0].read_text().replace(f":{upstream}", f":{port}"))
         target.chmod(0o600)
@@ -211,12 +197,13 @@ def test_limits_hold_over_all_workers(servers, command, tmp_path):
         limits = f"[endpoints.limits]\nconnections = 4\nrequests_per_second = {rate}\n"
         done = command("fleet", fleet_file(tmp_path, text + limits), "--workers", "3", "--out", tmp_path / "out")
     assert done.returncode == 3, done.stderr
-    assert most[0] <= 4
+    assert under_way.most <= 4
     played = sum(
         len(json.loads(line)["exchanges"])
         for line in (tmp_path / "out" / "a" / "results.jsonl").read_text("utf-8").splitlines()
         if '"kind": "case"' in line
     )
+    times = under_way.times
     assert len(times) > played > 30
     assert max(times) - min(times) >= (played - 3) / rate
 

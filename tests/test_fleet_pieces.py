@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from buckets import Account
 from commands import reference_server
-from middlebox import Middlebox
+from middlebox import Middlebox, UnderWay
 
 from conformance import fleet_worker
 from conformance.engines import LocalProcesses, WorkerLostError
@@ -64,7 +64,7 @@ def test_what_a_lost_attempt_left_is_swept_as_politely_as_it_was_made(server, tm
     account, names, rate = Account(server), [f"o{number}" for number in range(12)], 20
     account.make("obsc-00000000ab", *names)
     upstream = int(account.target.endpoint.rpartition(":")[2])
-    clock, now, most, lock = [0.0], [0], [0], threading.Lock()
+    clock, lock, under_way = [0.0], threading.Lock(), UnderWay()
 
     def wait(seconds):
         with lock:
@@ -72,18 +72,7 @@ def test_what_a_lost_attempt_left_is_swept_as_politely_as_it_was_made(server, tm
 
     monkeypatch.setattr("conformance.polite.time", SimpleNamespace(monotonic=lambda: clock[0], sleep=wait))
 
-    def begun(_seen, _connection):
-        with lock:
-            now[0] += 1
-            most[0] = max(most[0], now[0])
-
-    def ended(_seen, head, body):
-        time.sleep(0.02)  # so that whatever may be under way at once is
-        with lock:
-            now[0] -= 1
-        return head + body
-
-    with Middlebox(upstream, instead=begun, answer=ended).running() as port:
+    with Middlebox(upstream, instead=under_way.begun, answer=under_way.ended).running() as port:
         target = tmp_path / "target.toml"
         target.touch(mode=0o600)
         target.write_text(server.read_text().replace(f":{upstream}", f":{port}"))
@@ -101,7 +90,7 @@ def test_what_a_lost_attempt_left_is_swept_as_politely_as_it_was_made(server, tm
     assert (outcome.code, outcome.left) == (0, ())
     assert "obsc-00000000ab" not in account.buckets()
     account.close()
-    assert most[0] == 1
+    assert under_way.most == 1
     assert clock[0] >= len(names) / rate - 1e-6
 
 
