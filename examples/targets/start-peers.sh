@@ -8,7 +8,8 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 s3rver=$root/bench/node_modules/.bin/s3rver
 data=$(mktemp -d)
 servers=""
-trap 'kill $servers 2>/dev/null || true; wait $servers 2>/dev/null || true; rm -rf "$data"' EXIT
+# Not SIGTERM, which a server ignores where whoever started this script does; nothing of theirs is to be kept.
+trap 'kill -KILL $servers 2>/dev/null || true; wait $servers 2>/dev/null || true; rm -rf "$data"' EXIT
 trap 'exit 130' INT TERM
 
 answers() { python3 -c 'import socket, sys; socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5)' "$1" 2>/dev/null; }
