@@ -108,7 +108,9 @@ def answers(port):
 def test_the_s3_example_plays_against_a_server_that_it_starts_and_stops(checkout, tmp_path):
     text = snippet("Against an S3 server").replace("pip install", ": installed")
     assert text.rstrip().endswith(" --target examples/targets/moto.toml")
-    done = checkout(f"trap '' TERM; {text.rstrip()} --select KMS-PUT-001 --out out")  # as CI runners start what they run
+    done = checkout(
+        f"trap '' TERM; {text.rstrip()} --select KMS-PUT-001 --out out"
+    )  # as CI runners start what they run
     header, case, _ = (
         json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text("utf-8").splitlines()
     )
