@@ -7,6 +7,7 @@ import re
 import select
 import subprocess
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -178,9 +179,21 @@ def test_progress_is_one_live_line_on_a_terminal_and_plain_lines_elsewhere(hones
 
 def test_the_container_recipe_runs_the_installed_command_as_nobody_in_particular():
     """It is not built here: a build needs a registry."""
-    lines = (ROOT / "Containerfile").read_text().splitlines()
-    words = dict(line.split(" ", 1) for line in lines if line and not line.startswith("#"))
+    stages = (ROOT / "Containerfile").read_text().split("\nFROM ")[1:]
+    words = dict(line.split(" ", 1) for line in stages[-1].splitlines()[1:] if line and not line.startswith("#"))
+    assert words["COPY"].startswith("--from=build "), "the checkout itself stays in a layer of its own image"
     assert json.loads(words["ENTRYPOINT"]) == ["obs-conformance"]
     assert (BIN / json.loads(words["ENTRYPOINT"])[0]).is_file()
     assert words["USER"] not in {"root", "0"}
     assert Path(words["WORKDIR"]).is_absolute()
+
+
+def test_a_container_build_sees_what_the_package_is_made_of_and_nothing_else():
+    """A target file with a secret in the checkout must not get into an image."""
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    rules = [line for line in lines if not line.startswith("#")]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    needed = {*project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"], "pyproject.toml"}
+    needed |= {project["project"]["readme"], *project["project"]["license-files"]}
+    assert rules[0] == "*"
+    assert {rule[1:] for rule in rules if rule.startswith("!")} == needed
