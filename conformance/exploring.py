@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from conformance.casefile import load_library
+from conformance.example_database import open_database
 from conformance.vocabulary import CaseError, TargetError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from hypothesis.database import ExampleDatabase
 
     from conformance.campaign import Campaign
     from conformance.casefile import Library
@@ -117,7 +116,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     explore.add_argument("--only", action="append", default=[], metavar="NAME", help="sequences, or a property's id")
     explore.add_argument("--stop-after", type=int, metavar="N", help="end after so many causes")
     explore.add_argument(
-        "--database", metavar="PLACE", help="folder, or redis://HOST, that keeps examples for the next"
+        "--database",
+        metavar="PLACE",
+        help="folder, redis://HOST, or env:NAME for a URL with a password, that keeps examples for the next",
     )
     explore.add_argument("--out", type=Path, metavar="DIR", help="folder for the cases that were found")
     diff = commands.add_parser("diff", help="the same requests to two targets: what does the second do otherwise?")
@@ -201,7 +202,7 @@ def run_explore(options: argparse.Namespace, campaign: Campaign, seed: int) -> i
     from conformance.explore.search import Different, Search, explore
 
     library = load_library()
-    database = open_database(options.database)
+    database = None if options.database is None else open_database(options.database)
     folder = options.out or Path("conformance-results") / f"explore-{campaign.world.run}"
     print(f"exploring {campaign.target.name} for {options.seconds:g} s, seed {seed}", flush=True)
     results = explore(
@@ -342,22 +343,6 @@ def sources_of(library: Library, target: Target, only: list[str]) -> list[Source
         return [everything[name] for name in only]
     first, *others = everything.values()
     return [source for other in others for source in (first, other)]
-
-
-def open_database(place: str | None) -> ExampleDatabase | None:
-    """Where Hypothesis keeps what it has found: a folder to share, or Redis for a team."""
-    if place is None:
-        return None
-    if place.startswith("redis://"):
-        try:
-            from hypothesis.extra.redis import RedisExampleDatabase
-            from redis import Redis
-        except ImportError as error:
-            raise CaseError("--database redis://...: pip install 'obs-conformance[redis]' first") from error
-        return RedisExampleDatabase(Redis.from_url(place))
-    from hypothesis.database import DirectoryBasedExampleDatabase
-
-    return DirectoryBasedExampleDatabase(place)
 
 
 def run_probe(options: argparse.Namespace, target: Target) -> int:

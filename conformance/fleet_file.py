@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from conformance import example_database
 from conformance.target import WORDS, load_target, target_of
 from conformance.tomlfile import hint, read_toml
 from conformance.vocabulary import UsageError
@@ -20,6 +21,8 @@ from conformance.vocabulary import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+    from hypothesis.database import ExampleDatabase
 
     from conformance.vocabulary import Target
 
@@ -30,8 +33,6 @@ _OWN = frozenset({"name", "tags", "target", "profile", "schedule", "limits"})
 """Words of an endpoint that are the fleet's; all others are those of a target file."""
 _TARGET_WORDS = tuple(word for word in WORDS if word not in _OWN)
 _CREDENTIALS = ("access_key", "secret_key")
-_ENV = "env:"
-_REDIS = "redis"
 _CREDENTIAL_REMEDY = 'write "env:NAME", or name a private target file'
 
 
@@ -112,17 +113,17 @@ class Fleet:
     database: str | None = None
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
 
-    def open_database(self, environment: Mapping[str, str] = os.environ) -> str | None:
-        """The folder or URL of the database.
+    def open_database(self, environment: Mapping[str, str] = os.environ) -> ExampleDatabase | None:
+        """The database of examples that all explorations share, if the file names one.
 
-        :raises UsageError: it is in the environment, and not there.
+        :raises UsageError: it is not in the environment, or cannot be used.
         """
-        if self.database is None or not self.database.startswith(_ENV):
-            return self.database
-        variable = self.database.removeprefix(_ENV)
-        if not environment.get(variable):
-            raise UsageError(f"{self.file}: database: the environment variable {variable} is not set")
-        return environment[variable]
+        if self.database is None:
+            return None
+        try:
+            return example_database.open_database(self.database, environment)
+        except UsageError as error:
+            raise UsageError(f"{self.file}: {error}") from error
 
     def member(self, name: str) -> Member:
         """An endpoint by its name."""
@@ -243,15 +244,16 @@ class _Reader:
 
     def database(self, value: object) -> str:
         place = self.text("database", value)
-        if place.startswith(_ENV):
+        if place.startswith(example_database.ENV):
             return place
         if "://" not in place:
             return str(self.path.parent.resolve() / place)
         parts = urlsplit(place)
         if parts.password:
             raise self.wrong("database", f"holds a password; {_CREDENTIAL_REMEDY.partition(',')[0]} for the whole URL")
-        if parts.scheme != _REDIS:
-            raise self.wrong("database", f"{place!r} is no folder and no {_REDIS}://; write one of these")
+        fault = example_database.fault_of(place)
+        if fault:
+            raise self.wrong("database", fault)
         return place
 
     def sharing(self, members: tuple[Member, ...]) -> tuple[Member, ...]:

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING
 from conformance import gate, parts
 from conformance.campaign import Campaign, Plan, make_plan
 from conformance.casefile import load_library
-from conformance.exploring import drawn, open_database, sources_of
+from conformance.example_database import open_database
+from conformance.exploring import drawn, sources_of
 from conformance.fleet_file import load_fleet
 from conformance.journal import Journal
 from conformance.polite import PoliteTransport, shared_turn
@@ -108,8 +109,8 @@ class _Attempt:
     piece: Piece
     member: Member
     target: Target
+    fleet: Fleet
     schedule: Schedule
-    database: str | None
     folder: Path
     left: tuple[str, ...]
 
@@ -131,7 +132,7 @@ def carry_out(piece: Piece) -> Outcome:
             return Outcome(0, "swept", left=left)
         attempt = Path(tempfile.mkdtemp(prefix=ATTEMPT, dir=own))
         return _KINDS[piece.kind](
-            _Attempt(piece, member, target, _schedule(piece, fleet, member), fleet.open_database(), attempt, left)
+            _Attempt(piece, member, target, fleet, _schedule(piece, fleet, member), attempt, left)
         )
     except (UsageError, TargetError, CaseError, OSError) as error:
         return Outcome(2, Redactor(secrets).text(str(error)))
@@ -265,7 +266,9 @@ def _explore(here: _Attempt) -> Outcome:
 
     schedule, library = here.schedule, _library()
     piece, member, target, attempt = here.piece, here.member, here.target, here.folder
-    database = here.database or str(Path(piece.folder).parent / _SHARED / "examples")
+    shared = here.fleet.open_database()
+    if shared is None:
+        shared = open_database(str(Path(piece.folder).parent / _SHARED / "examples"))
     found: list[Finding] = []
     tally = Search(piece.seed)
     plan = Plan(library.profiles[target.profile], (), ())
@@ -280,7 +283,7 @@ def _explore(here: _Attempt) -> Outcome:
                 first_seed=piece.seed,
                 seconds=schedule.explore_s,
                 steps=schedule.explore_requests,
-                database=open_database(database),
+                database=shared,
             )
             for result in results:
                 if isinstance(result, Search):

@@ -3,7 +3,9 @@
 import fcntl
 import io
 import json
+import secrets
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -25,6 +27,23 @@ def from_npm(name):
             command = ["npm", "ci", "--ignore-scripts", "--silent", "--prefix", str(folder)]
             subprocess.run(command, check=True, timeout=120)
     return path
+
+
+NOBODYS = range(20_000, 30_000)
+"""Ports that no system gives to a connection that goes out, so that one found free stays free."""
+
+
+def free_port():
+    """A port for a server that cannot be told to choose one itself."""
+    return next(filter(_is_free, iter(lambda: secrets.choice(NOBODYS), None)))
+
+
+def _is_free(port):
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def heed_sigint():

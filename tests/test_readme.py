@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import secrets
 import shutil
 import socket
 import subprocess
@@ -11,7 +10,7 @@ import sys
 import tomllib
 
 import pytest
-from commands import BIN, ROOT, reference_server
+from commands import BIN, ROOT, free_port, reference_server
 
 
 def snippet(heading):
@@ -60,23 +59,11 @@ with half_built_server(int(sys.argv[sys.argv.index("-p") + 1])):
 """
 
 
-NOBODYS = range(20_000, 30_000)
-"""Ports that no system gives to a connection that goes out, so that one found free stays free."""
-
-
-def is_free(port):
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
-
-
 @pytest.fixture
 def checkout(tmp_path):
     """The examples on a machine without node, on a free port, and a stand-in for moto; runs a line in bash there."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    port = next(filter(is_free, iter(lambda: secrets.choice(NOBODYS), None)))
+    port = free_port()
     for name in ("start-peers.sh", "moto.toml"):
         path = tmp_path / "examples" / "targets" / name
         text, count = re.subn(r"\b5601\b", str(port), path.read_text("utf-8"))
