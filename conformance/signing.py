@@ -7,7 +7,6 @@ vendor's SDKs do although the documented list lacks them. Does not know the cloc
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import json
 from datetime import UTC, datetime
@@ -37,7 +36,7 @@ _SUB_RESOURCES_LOWERED = frozenset(name.lower() for name in SUB_RESOURCES)
 
 def signature(secret_key: str, string_to_sign: str) -> str:
     """Base64 of the HMAC-SHA1 over the UTF-8 bytes: 28 characters."""
-    digest = hmac.new(secret_key.encode(), string_to_sign.encode(), hashlib.sha1).digest()
+    digest = hmac.digest(secret_key.encode(), string_to_sign.encode(), "sha1")
     return base64.b64encode(digest).decode("ascii")
 
 
