@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 CASES, PYTEST_CASES, LATE_CASES = 3000, 10_000, 320
 LATENCY_MS, JOBS = 50, 16
 EITHER = (0, 1)
+YARDSTICK_MS = 0.217
+"""CPU of the http.client loop a case on the machine on which bounds in seconds of CPU were set; others are slower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class Bench:
 
 
 def cpu(bench: Bench) -> Iterator[Figure]:
-    """CPU of the process over the playing of all cases, by case; that of the yardstick beside it."""
+    """CPU of the process over the playing of all cases, by case, as the machine of the bound would spend it."""
     with fixed_server() as ports:
         bench.suite(ports["right"], CASES)
 
@@ -98,8 +100,10 @@ def cpu(bench: Bench) -> Iterator[Figure]:
             return must(measure((PYTHON, HERE / "yardstick.py", ports["right"], CASES))).cpu_s / CASES * 1000
 
         spent = [(ours(), yardstick()) for _ in range(bench.rounds)]
-    yield Figure("engine CPU a case", statistics.median(our for our, _ in spent), 0.4, "ms")
-    yield Figure("- over http.client's CPU", statistics.median(our / yard for our, yard in spent), 2.0)
+    over = statistics.median(our / yard for our, yard in spent)
+    yield Figure(f"engine CPU a case where http.client takes {YARDSTICK_MS} ms", over * YARDSTICK_MS, 0.4, "ms")
+    yield Figure("- over http.client's CPU", over, None)
+    yield Figure("- as measured here", statistics.median(our for our, _ in spent), None, "ms")
 
 
 def latency(bench: Bench) -> Iterator[Figure]:

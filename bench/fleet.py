@@ -54,11 +54,12 @@ def endpoints(folder: Path, number: int, latency_s: float) -> Iterator[list[Path
         yield [target for _, target in targets]
 
 
-def fleet_file(folder: Path, targets: list[Path], words: str = "") -> Path:
-    """A fleet file over targets."""
+def fleet_file(folder: Path, targets: list[Path], schedule: str = "", limits: str = "") -> Path:
+    """A fleet file over targets, with words of its only schedule and of every endpoint's limits."""
     path = folder / "fleet.toml"
+    head = f'[schedules.s]\n{schedule}\n[defaults]\nschedule = "s"\n[defaults.limits]\n{limits}\n'
     entries = (f'[[endpoints]]\nname = "e{index}"\ntarget = "{target}"\n' for index, target in enumerate(targets))
-    path.write_text(f'[schedules.s]\n{words}\n[defaults]\nschedule = "s"\n' + "".join(entries), "utf-8")
+    path.write_text(head + "".join(entries), "utf-8")
     return path
 
 
@@ -72,8 +73,8 @@ def play(path: Path, out: Path, engine: LocalProcesses, *, attempts: int = 5) ->
     return standings
 
 
-def latency(number: int, workers: int, at_once: int) -> None:
-    """One endpoint on one worker, then all of them on several."""
+def latency(number: int, workers: int, at_once: int, connections: int) -> None:
+    """One endpoint on one worker, then all of them on several; each over so many connections (0: the target's)."""
     seconds: list[float] = []
     for count, processes, together in ((1, 1, 1), (number, workers, at_once)):
         with (
@@ -81,7 +82,7 @@ def latency(number: int, workers: int, at_once: int) -> None:
             endpoints(Path(name), count, LATENCY_S) as targets,
             contextlib.closing(LocalProcesses(processes, together, ("conformance.fleet_worker",))) as engine,
         ):
-            path = fleet_file(Path(name), targets)
+            path = fleet_file(Path(name), targets, limits=f"connections = {connections}" if connections else "")
             begun = time.perf_counter()
             standings = play(path, Path(name) / "out", engine)
             seconds.append(time.perf_counter() - begun)
@@ -130,7 +131,7 @@ def kills(number: int) -> None:
         endpoints(Path(name), 4, 0.0) as targets,
         contextlib.closing(LocalProcesses(2, 2, ("conformance.fleet_worker",))) as engine,
     ):
-        path = fleet_file(Path(name), targets, "shards = 4")
+        path = fleet_file(Path(name), targets, schedule="shards = 4")
 
         def kill() -> None:
             while killed[0] < number and not over.wait(dice.uniform(0.1, 1.5)):
@@ -164,11 +165,12 @@ def main() -> None:
     parser.add_argument("--endpoints", type=int, default=30, metavar="N")
     parser.add_argument("--workers", type=int, default=4, metavar="N")
     parser.add_argument("--at-once", type=int, default=8, metavar="N", help="endpoints a worker plays at once")
+    parser.add_argument("--connections", type=int, default=0, metavar="N", help="limit of each endpoint (0: none)")
     parser.add_argument("--requests", type=int, default=8000, metavar="N", help="of exploration")
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
     options = parser.parse_args()
     if "latency" in options.figures:
-        latency(options.endpoints, options.workers, options.at_once)
+        latency(options.endpoints, options.workers, options.at_once, options.connections)
     if "explore" in options.figures:
         exploration(options.requests, options.rounds)
     if "kills" in options.figures:
