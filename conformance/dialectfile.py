@@ -61,6 +61,9 @@ def load_dialect(name: str, root: Path = ROOT) -> Dialect | None:
         sizes={item["obs"]: item["wire"] for item in reversed(value.get("sizes", ()))},
         default_key=value.get("default_key", {}).get("name", ""),
         unasked=value.get("unasked", {}).get("mode", ""),
+        withheld={
+            item["feature"]: (item["status"], item["code"], item["why"]) for item in reversed(value.get("withheld", ()))
+        },
         policy={word: text for word, text in value["policy"].items() if word != "source"},
         principal_sent=_rules(value, "principals", "sent"),
         principal_answered=_rules(value, "principals", "answered"),

@@ -46,12 +46,14 @@ _POLICY = (
 class Probe:
     """A feature of the target file's ``without``: what asks for it, and the document that the last answer has.
 
-    ``root`` is the name of an XML root, or "{" for JSON; empty where the status alone tells.
+    ``root`` is the name of an XML root, or "{" for JSON; empty where the status alone tells. ``called`` is what
+    findings say of a request without a parameter.
     """
 
     feature: str
     asks: tuple[RequestTemplate, ...]
     root: str = ""
+    called: str = ""
 
 
 def _to(method: str, query: str, text: str | None = None, name: str | None = None) -> RequestTemplate:
@@ -59,6 +61,13 @@ def _to(method: str, query: str, text: str | None = None, name: str | None = Non
         method, "{bucket}", name, (query,), body=None if text is None else BodySpec("body", text=text)
     )
 
+
+_CUSTOMER_KEY = (
+    "x-obs-server-side-encryption-customer-algorithm: AES256",
+    "x-obs-server-side-encryption-customer-key: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+    "x-obs-server-side-encryption-customer-key-MD5: tP/LI3N87DFaSk0aoqYgzg==",
+)
+"""The key is of the bytes 0 to 31."""
 
 PROBES = (
     Probe(
@@ -69,6 +78,19 @@ PROBES = (
     Probe("bucket-policy", (_to("PUT", "policy", _POLICY), _to("GET", "policy")), "{"),
     Probe("multipart", (_to("POST", "uploads", name="parts"),), "InitiateMultipartUploadResult"),
     Probe("acl", (_to("GET", "acl"),), "AccessControlPolicy"),
+    Probe(
+        "sse-c",
+        (
+            RequestTemplate(
+                "PUT",
+                "{bucket}",
+                "sealed",
+                headers=_CUSTOMER_KEY,
+                body=BodySpec("body", text="probe"),
+            ),
+        ),
+        called="with a customer key",
+    ),
     Probe(
         "post-form",
         (
@@ -81,6 +103,7 @@ PROBES = (
                 body=BodySpec("body", text="form"),
             ),
         ),
+        called="of a form",
     ),
 )
 
@@ -121,15 +144,19 @@ class Discovery:
 
     def _missing(self, probe: Probe) -> str:
         """Why a feature counts as absent; empty when it is accepted, or fails in another way, which cases judge."""
-        answer = None
+        spoken, answer = self._target.spoken, None
+        withheld = (0, "", "") if spoken is None else spoken.withheld.get(probe.feature, (0, "", ""))
         for template in probe.asks:
-            asked = f"{template.method} {'?' + template.query[0] if template.query else 'of a form'}"
+            asked = f"{template.method} {'?' + template.query[0] if template.query else probe.called}"
             exchange = self._ask(template)
             if exchange.response is None:
                 return ""
             answer = understood(self._target, template, exchange.response)
+            answered = f"{asked} is answered {answer.status} {code_of(answer)}".rstrip()
             if answer.status in _REFUSES or code_of(answer) in _REFUSAL:
-                return f"{asked} is answered {answer.status} {code_of(answer)}".rstrip()
+                return answered
+            if (answer.status, code_of(answer)) == withheld[:2]:
+                return f"{answered}: {withheld[2]}"
             if answer.status not in _OK:
                 return ""
         if probe.root and answer is not None and (found := _root(answer)) != probe.root and found:

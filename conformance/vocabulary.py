@@ -240,6 +240,7 @@ class Dialect:
       alone does not tell. ``sizes``: bytes of a body where another limit holds.
     - ``default_key``: by what name a default key goes that answers need not name; empty where they must.
     - ``unasked``: the mode that answers may name for objects nobody asked to encrypt; empty where they may name none.
+    - ``withheld``: features that a server may refuse by default; with what status and code, and why.
     - ``policy``: ``action`` and ``resource`` (prefixes), ``version``, ``principal`` (the word for ``ID``) and
       ``condition`` (the prefix of keys).
     - ``signatures``: (sub-resource or "", kind of signature, version), the first that fits.
@@ -264,6 +265,7 @@ class Dialect:
     sizes: Mapping[int, int]
     default_key: str
     unasked: str
+    withheld: Mapping[str, tuple[int, str, str]]
     policy: Mapping[str, str]
     principal_sent: tuple[tuple[str, str], ...]
     principal_answered: tuple[tuple[str, str], ...]

@@ -11,6 +11,12 @@ from commands import BIN, Outcome, obs, reference_server
 from middlebox import Middlebox, error
 
 
+def no_customer_keys(seen, _):
+    """On the way to an honest server: who brings a key is refused, as AWS refuses it in new buckets since 2026."""
+    brings = seen.method == "PUT" and re.search(rb"\r\nx-amz-\S*customer-key:", seen.head, re.IGNORECASE)
+    return error(403, "AccessDenied") if brings else None
+
+
 class Busy:
     """On the way to an honest server: a bucket with an open upload cannot be deleted; ``stubborn``, nor is one aborted."""
 
@@ -95,3 +101,22 @@ def test_the_other_front_end_names_it_too_and_keeps_its_journal(busy, tmp_path):
     account = Account(target)
     assert account.buckets() == set()
     account.close()
+
+
+@pytest.mark.parametrize(("dialect", "rung"), [("aws-s3", "not_applicable"), ("obs-s3", "fail")])
+def test_what_a_dialect_lets_a_server_withhold_is_absent_there_and_a_failure_elsewhere(tmp_path, dialect, rung):
+    with reference_server(tmp_path) as (target, _):
+        settings = tomllib.loads(target.read_text())
+        box = Middlebox(int(settings["endpoint"].rpartition(":")[2]), instead=no_customer_keys)
+        with box.running() as port:
+            text = target.read_text().replace(settings["endpoint"], f"http://127.0.0.1:{port}")
+            text = re.sub("^profile = .*\n", "", text, flags=re.MULTILINE)
+            target.write_text(text.replace('dialect = "obs"', f'dialect = "{dialect}"'))
+            done = Outcome(
+                obs("run", "--target", target, "--out", tmp_path / "out", "--select", "KMS-DEFAULT-034"),
+                tmp_path / "out",
+            )
+    assert done.rungs == {"KMS-DEFAULT-034": rung}
+    noted = [line for line in done.stdout.splitlines() if "capability sse-c" in line]
+    assert len(noted) == (rung == "not_applicable")
+    assert all("403 AccessDenied: buckets made since April 2026 take no customer keys" in line for line in noted)

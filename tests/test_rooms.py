@@ -36,6 +36,7 @@ FLOORS = {
             "cache",
             "strictyaml",
             "tomlfile",
+            "example_database",
         },
         {
             "signing_s3",
