@@ -329,12 +329,13 @@ def _group_lines(group: Group, *, wires: bool) -> Iterator[str]:
 
 
 def sources_of(library: Library, target: Target, only: list[str]) -> list[Source]:
-    """What is drawn from: sequences every other turn, between them key states and one property after the other."""
+    """What is drawn from: sequences every other turn, between them those of two modes, key states and properties."""
     from conformance.explore.properties import load_properties
-    from conformance.explore.search import key_sequences, of_property, sequences
+    from conformance.explore.search import key_sequences, mode_sequences, of_property, sequences
 
+    with_modes = [] if "sse-obs" in target.without else [mode_sequences()]
     with_keys = [] if target.kms is None else [key_sequences()]
-    sources = (sequences(), *with_keys, *map(of_property, load_properties(library)))
+    sources = (sequences(), *with_modes, *with_keys, *map(of_property, load_properties(library)))
     everything = {source.name: source for source in sources}
     unknown = [name for name in only if name not in everything]
     if unknown:

@@ -21,6 +21,7 @@ from reference_server.routes import ROUTES
 from reference_server.service import HONEST
 from reference_server.slips import SLIPS
 from reference_server.stateful import STATEFUL
+from reference_server.two_modes import TWO_MODES
 from reference_server.wire import Response
 
 if TYPE_CHECKING:
@@ -796,7 +797,7 @@ _LIST = (
 )
 
 DEFECTS: Mapping[str, Defect] = MappingProxyType(
-    {defect.name: defect for defect in (*_LIST, *SLIPS, *STATEFUL, *KEY_STATES)}
+    {defect.name: defect for defect in (*_LIST, *SLIPS, *STATEFUL, *KEY_STATES, *TWO_MODES)}
 )
 """All wrong servers by name."""
 

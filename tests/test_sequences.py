@@ -7,14 +7,15 @@ import pytest
 from conformance.casefile import load_library, with_cases_of
 from conformance.explore.casewriter import case_yaml
 from conformance.explore.model import Complete, Copy, Delete, DropDefault, Initiate, Put, Read, SetDefault, case_of
-from conformance.explore.search import explore, key_sequences, sequences, shorter
+from conformance.explore.search import explore, key_sequences, mode_sequences, sequences, shorter
 from conformance.selftest import campaign_in_process
 from reference_server.keystates import KEY_STATES
 from reference_server.service import HONEST
 from reference_server.stateful import STATEFUL
+from reference_server.two_modes import TWO_MODES
 
 LIBRARY = load_library()
-DEFECTS = {defect.name: defect for defect in (*STATEFUL, *KEY_STATES)}
+DEFECTS = {defect.name: defect for defect in (*STATEFUL, *KEY_STATES, *TWO_MODES)}
 REQUESTS = 40_000
 """What a minute is worth on a machine that has nothing else to do; most are found within the first two seconds."""
 SHORTEST = {
@@ -49,6 +50,12 @@ KEY_SHORTEST = {
     "disabled-default-falls-back": 3,
 }
 """The same where the state of a key has to change."""
+MODES_SHORTEST = {
+    "copies-of-sse-obs-stay-so": 2,
+    "overwritten-sse-obs-stays-so": 2,
+    "sse-obs-unsets-default": 3,
+}
+"""The same where SSE-OBS stands beside SSE-KMS."""
 SEED = 1
 SLOW = frozenset(
     {
@@ -64,14 +71,15 @@ PLAYED = [name for name in SHORTEST if name not in SLOW or os.environ.get("OBS_T
 
 
 def test_the_shortest_sequence_is_known_for_every_such_defect():
-    assert set(SHORTEST) | set(KEY_SHORTEST) == set(DEFECTS)
+    assert {*SHORTEST, *KEY_SHORTEST, *MODES_SHORTEST} == set(DEFECTS)
 
 
 @pytest.mark.parametrize(
     ("name", "source", "shortest"),
     [(name, sequences(), SHORTEST[name]) for name in PLAYED]
-    + [(name, key_sequences(), shortest) for name, shortest in KEY_SHORTEST.items()],
-    ids=[*PLAYED, *KEY_SHORTEST],
+    + [(name, key_sequences(), shortest) for name, shortest in KEY_SHORTEST.items()]
+    + [(name, mode_sequences(), shortest) for name, shortest in MODES_SHORTEST.items()],
+    ids=[*PLAYED, *KEY_SHORTEST, *MODES_SHORTEST],
 )
 def test_a_defect_is_found_narrowed_down_and_exported_as_a_case_that_tells_right_from_wrong(
     name, source, shortest, tmp_path

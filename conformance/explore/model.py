@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 MODE = "x-obs-server-side-encryption"
 KEY_ID = "x-obs-server-side-encryption-kms-key-id"
-KeyName = Literal["default", "custom", "second", "switched"]
+KeyName = Literal["default", "custom", "second", "switched", "obs"]
+"""What an object can be under: a key, or ``obs``, the service's own: the mode AES256, which names none."""
 KeyState = Literal["enabled", "disabled", "scheduled"]
 Via = Literal["header", "url", "query", "form"]
 
@@ -32,6 +33,9 @@ _DEFAULT = (
     "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>kms</SSEAlgorithm>"
     "%s</ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>"
 )
+
+
+_AGREES, _INHERITED = "SSEKMS-R1", ("SSEKMS-S11", "SSEKMS-R1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +164,15 @@ def _less(call: Call, **least: Any) -> Iterator[Call]:  # noqa: ANN401 - fields 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What is known of an object: the key it is under, or None if it is plain, and the body it must give back."""
+    """What is known of an object: the key it is under, or None if it is plain, and the body it must give back.
+
+    ``cites`` are the clauses by which it is under that key.
+    """
 
     key: KeyName | None
     body: str
     size: int
+    cites: tuple[str, ...] = (_AGREES,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +201,15 @@ class Model:
         if mode:
             return key or "default"
         return (self.default or "default") if self.has_default else None
+
+    def stored(self, key: KeyName | None, body: BodySpec, size: int, *, mode: bool) -> Stored:
+        """What an upload stores."""
+        inherited = not mode and self.has_default
+        return Stored(self.inherited(key, mode=mode), body.name, size, _INHERITED if inherited else (_AGREES,))
+
+    def denies(self, key: KeyName | None, *, mode: bool) -> bool:
+        """Whether the policy in force, if any, speaks against an upload: it wants the mode kms."""
+        return self.policy and (not mode or key == "obs")
 
     def open(self, *, mode: bool) -> bool:
         """Whether the documents leave open what an upload does: an inherited default under the policy (Q-23)."""
@@ -239,6 +256,8 @@ class Model:
         """That an answer reports the encryption due."""
         if key is None:
             return [_absent(f"header {MODE}", "OBS0083-S10")], {}
+        if key == "obs":
+            return [Check("equals", f"header {MODE}", "AES256", cites, "must")], {}
         named, save = self.key_check(key, cites)
         return [Check("equals", f"header {MODE}", "kms", cites, "must"), named], save
 
@@ -251,15 +270,15 @@ class Model:
         if stored is None:
             self.step(request, [_refused(404, "NoSuchKey")])
             return
-        checks, save = self.encryption(stored.key, ("SSEKMS-R1",))
-        self.step(request, [_status(200, "SSEKMS-R1"), *checks], save)
+        checks, save = self.encryption(stored.key, stored.cites)
+        self.step(request, [_status(200, _AGREES), *checks], save)
 
     def verify_all(self) -> None:
         """GET: every object gives back its bytes, mode and key, once its key serves."""
         while self.key_state != "enabled":
             self.switch("cancel-key-deletion" if self.key_state == "scheduled" else "enable-key")
         for slot, stored in sorted(self.objects.items()):
-            checks, save = self.encryption(stored.key, ("SSEKMS-R1",))
+            checks, save = self.encryption(stored.key, stored.cites)
             due = Check("body_is", "body", BytesDue((stored.body,)), ("SSEKMS-R7",), "must")
             request = RequestTemplate("GET", "{bucket}", _name(slot))
             self.step(request, [_status(200, "SSEKMS-R7"), *checks, due], save)
@@ -287,6 +306,8 @@ def _refused(status: int, *codes: str) -> Check:
 
 
 def _fields(key: KeyName | None, *, mode: bool) -> tuple[tuple[str, str], ...]:
+    if key == "obs":
+        return ((MODE, "AES256"),) if mode else ()
     named = {name: f"{{keys.{name}}}" for name in ("custom", "second", "switched")} | {"default": "{default}"}
     return ((MODE, "kms"), *(((KEY_ID, named[key]),) if key else ())) if mode else ()
 
@@ -309,10 +330,12 @@ def _put_request(call: Put, model: Model) -> RequestTemplate:
 
 
 def _put(call: Put, model: Model) -> None:
+    if call.key == "obs" and call.via == "query":
+        return  # the parameter is shown with the value kms alone
     if model.open(mode=call.mode) or (call.key == "default" and not model.default_seen):
         return
     request = _put_request(call, model)
-    if model.policy and not call.mode:
+    if model.denies(call.key, mode=call.mode):
         model.step(request, [_refused(403, "AccessDenied")])
         model.verify(call.slot)
         return
@@ -322,12 +345,13 @@ def _put(call: Put, model: Model) -> None:
         if model.barred(request, "KMS-S01"):
             model.verify(call.slot)
         return
-    model.objects[call.slot] = Stored(key, request.body.name, call.size)
+    model.objects[call.slot] = model.stored(call.key, request.body, call.size, mode=call.mode)
     if call.via == "form":
         model.step(request, [_status(204, "OBS0081-S02")])
     else:
-        cites = ("SSEKMS-S44", "SSEKMS-S46") if call.mode else ("SSEKMS-S11",)
-        checks, save = model.encryption(key, cites) if key else ([], {})
+        # Whether the answer shows an encryption that was inherited is open (Q-14); HEAD does.
+        cites = ("SSEKMS-S12",) if key == "obs" else ("SSEKMS-S44", "SSEKMS-S46")
+        checks, save = model.encryption(key, cites) if call.mode else ([], {})
         model.step(request, [_status(200, "SSEKMS-S40"), *checks], save)
     model.verify(call.slot)
 
@@ -346,9 +370,14 @@ def _copy(call: Copy, model: Model) -> None:
         if model.barred(request, "KMS-S10" if not model.usable(source.key) else "KMS-S01"):
             model.verify(call.target)
         return
-    model.objects[call.target] = replace(source, key=call.key or "default")
-    checks, save = model.encryption(call.key or "default", ("SSEKMS-S60",))
-    model.step(request, [_status(200, "SSEKMS-S60"), *checks], save)
+    if model.denies(call.key, mode=True):
+        model.step(request, [_refused(403, "AccessDenied")])
+        model.verify(call.target)
+        return
+    model.objects[call.target] = replace(source, key=call.key or "default", cites=(_AGREES,))
+    cites = ("SSEKMS-S56",) if call.key == "obs" else ("SSEKMS-S60",)
+    checks, save = model.encryption(call.key or "default", cites)
+    model.step(request, [_status(200, *cites), *checks], save)
     model.verify(call.target)
     if call.source != call.target:
         model.verify(call.source)
@@ -359,7 +388,7 @@ def _initiate(call: Initiate, model: Model) -> None:
         return
     lines = tuple(f"{name}: {value}" for name, value in _fields(call.key, mode=call.mode))
     request = RequestTemplate("POST", "{bucket}", _name(call.slot), ("uploads",), lines)
-    if model.policy and not call.mode:
+    if model.denies(call.key, mode=call.mode):
         model.step(request, [_refused(403, "AccessDenied")])
         return
     if not model.usable(model.inherited(call.key, mode=call.mode)):
@@ -378,8 +407,7 @@ def _initiate(call: Initiate, model: Model) -> None:
     model.step(
         part, [_status(200, "OBS0099-S01"), _present("header ETag", "OBS0099-S01")], {f"etag{number}": "header ETag"}
     )
-    stored = Stored(model.inherited(call.key, mode=call.mode), body.name, call.size)
-    model.upload = _Upload(call.slot, stored, number)
+    model.upload = _Upload(call.slot, model.stored(call.key, body, call.size, mode=call.mode), number)
     model.verify(call.slot)
 
 
@@ -399,6 +427,8 @@ def _complete(_: Complete, model: Model) -> None:
 
 
 def _set_default(call: SetDefault, model: Model) -> None:
+    if call.key == "obs":
+        return  # not every service offers AES256 as a default (OBS0062-S09)
     if (call.key == "default" and not model.default_seen) or not model.usable(call.key):
         return
     named = dict(_fields(call.key, mode=True)).get(KEY_ID, "")
@@ -473,7 +503,7 @@ def _read(call: Read, model: Model) -> None:
         model.step(who, [Check("refused", "refusal", refusal, ("OBS0010-S06",), "must")])
         return
     if call.first is None or call.first >= stored.size:
-        checks, save = model.encryption(stored.key, ("SSEKMS-R1",))
+        checks, save = model.encryption(stored.key, stored.cites)
         due = Check("body_is", "body", BytesDue((stored.body,)), ("SSEKMS-R7",), "must")
         model.step(who, [_status(200, "SSEKMS-R7"), *checks, due], save)
         return
@@ -564,6 +594,8 @@ def _needs(steps: Iterable[Step]) -> Iterator[str]:
     } | {text for step in steps if step.request.form for text in step.request.form.fields}
     if any(step.request.kms for step in steps) or any("{keys.switched}" in text for text in texts):
         yield from ("kms", "keys.switched")
+    if any("AES256" in text for text in texts):
+        yield "sse-obs"
     for name in ("custom", "second"):
         if any(f"{{keys.{name}}}" in text for text in texts):
             yield f"keys.{name}"

@@ -21,13 +21,14 @@ from conformance.explore import model, properties
 from conformance.passive import operation_of_template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from hypothesis.database import ExampleDatabase
 
     from conformance.vocabulary import Case, CaseResult
 
     Play = Callable[[Case], CaseResult]
+    _Calls = Mapping[bool, Mapping[type[model.Call], st.SearchStrategy[model.Call]]]
 
 CHUNK = 200
 """Examples drawn from one seed before the next is taken."""
@@ -62,6 +63,8 @@ def _calls(*named: model.KeyName) -> dict[type[model.Call], st.SearchStrategy[mo
 
 _CALLS = {False: _calls("custom", "second"), True: _calls("custom", "second", "default")}
 """By whether an answer has named the default key, which nobody can name before."""
+_MIXED = {False: _calls("custom", "obs"), True: _calls("custom", "default", "obs")}
+"""The same where objects can be under the service's own key."""
 _SWITCHED = {False: _calls("custom", "switched"), True: _calls("custom", "switched", "default")}
 """The same where the state of a key changes."""
 _switches = {state: st.builds(model.Switch, st.sampled_from(sorted(all_))) for state, all_ in model.SWITCHES.items()}
@@ -71,11 +74,11 @@ _kinds = functools.cache(st.sampled_from)
 
 
 @st.composite
-def _sequences(draw: st.DrawFn) -> tuple[model.Call, ...]:
+def _sequences(draw: st.DrawFn, known: _Calls) -> tuple[model.Call, ...]:
     """Calls each of which makes sense after the ones before it, as far as its kind can tell."""
     so_far, calls = model.Model(), []
     for _ in range(draw(_lengths)):
-        call = draw(_CALLS[so_far.default_seen][draw(_kinds(model.sensible(so_far)))])
+        call = draw(known[so_far.default_seen][draw(_kinds(model.sensible(so_far)))])
         model.apply(call, so_far)
         calls.append(call)
     return tuple(calls)
@@ -94,7 +97,8 @@ def _key_sequences(draw: st.DrawFn) -> tuple[model.Call, ...]:
     return tuple(calls)
 
 
-SEQUENCES = _sequences()
+SEQUENCES = _sequences(_CALLS)
+MODE_SEQUENCES = _sequences(_MIXED)
 KEY_SEQUENCES = _key_sequences()
 
 
@@ -114,6 +118,11 @@ class Source:
 def sequences() -> Source:
     """Sequences of calls, judged by the model."""
     return Source("sequences", SEQUENCES, model.case_of, shorter)
+
+
+def mode_sequences() -> Source:
+    """Sequences in which SSE-OBS stands beside SSE-KMS; for targets that have both."""
+    return Source("two-modes", MODE_SEQUENCES, model.case_of, shorter)
 
 
 def key_sequences() -> Source:

@@ -24,7 +24,7 @@ from conformance.explore.model import (
 )  # fmt: skip
 from conformance.explore.properties import case_of as property_case
 from conformance.explore.properties import draws, load_properties
-from conformance.explore.search import SEQUENCES
+from conformance.explore.search import MODE_SEQUENCES, SEQUENCES
 
 LIBRARY = load_library()
 PROPERTIES = load_properties(LIBRARY)
@@ -52,7 +52,9 @@ def test_a_plain_upload_is_read_back_plain():
 
 def test_an_upload_without_mode_inherits_the_default_and_a_later_one_does_not():
     inherited = script(SetDefault("custom"), PLAIN)
-    assert inherited[2:] == [("PUT", "", "equals"), ("HEAD", "", "equals"), ("GET", "", "equals")]
+    assert inherited[2:] == [("PUT", "", ""), ("HEAD", "", "equals"), ("GET", "", "equals")]
+    (by,) = {check.cites for step in case_of((SetDefault("custom"), PLAIN)).steps[3:] for check in step.expect[1:3]}
+    assert by == ("SSEKMS-S11", "SSEKMS-R1")
     after = script(SetDefault("custom"), DropDefault(), PLAIN)
     assert after[4:] == [("PUT", "", ""), ("HEAD", "", "absent"), ("GET", "", "absent")]
 
@@ -79,6 +81,25 @@ def test_what_the_documents_leave_open_is_not_asked():
 )
 def test_a_call_that_makes_no_sense_where_it_stands_is_nothing(call):
     assert case_of([call]) is None
+
+
+OBS = Put(0, mode=True, key="obs", via="header", size=17)
+
+
+def test_an_object_under_the_service_s_own_key_names_none_and_does_not_meet_the_policy():
+    case = case_of((OBS,))
+    assert case.needs == ("sse-obs",)
+    assert [check.subject for check in case.steps[1].expect] == ["status", MODE]
+    assert {check.wanted for step in case.steps for check in step.expect if check.subject == MODE} == {"AES256"}
+    under = script(KMS, SetPolicy(), OBS, Copy(0, 1, "obs"), Copy(0, 1, "custom"))
+    assert under[3:5] == [("PUT", "", "refused"), ("HEAD", "", "equals")]
+    assert under[5:7] == [("PUT", "", "refused"), ("HEAD", "", "refused")]
+    assert under[7:9] == [("PUT", "", "equals"), ("HEAD", "", "equals")]
+
+
+@pytest.mark.parametrize("call", [SetDefault("obs"), replace(OBS, via="query")])
+def test_where_the_service_s_own_key_is_open_nothing_is_asked(call):
+    assert script(call) == []
 
 
 def test_an_upload_in_parts_is_what_it_was_when_it_began():
@@ -109,7 +130,7 @@ def read_back(case, folder):
 UNCHECKED = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
-@given(SEQUENCES)
+@given(SEQUENCES | MODE_SEQUENCES)
 @settings(UNCHECKED, max_examples=60)
 def test_every_sequence_is_a_case_file_that_reads_back_as_itself(tmp_path, calls):
     case = case_of(calls)

@@ -14,6 +14,7 @@ from reference_server.service import HONEST
 from reference_server.slips import SLIPS
 from reference_server.stateful import STATEFUL
 from reference_server.tests.test_defects_areas import LONGER, SEEN
+from reference_server.two_modes import TWO_MODES
 from reference_server.variants import VARIANTS
 from reference_server.world import Seams
 
@@ -88,7 +89,7 @@ def honest_transcripts() -> dict[int, object]:
 
 
 def test_names_are_unique_kebab_case_words() -> None:
-    names = [defect.name for defect in (*_LIST, *SLIPS, *STATEFUL, *KEY_STATES)] + list(VARIANTS)
+    names = [defect.name for defect in (*_LIST, *SLIPS, *STATEFUL, *KEY_STATES, *TWO_MODES)] + list(VARIANTS)
     assert len(set(names)) == len(names) == len(DEFECTS) + len(VARIANTS)
     for name in names:
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", name)
