@@ -10,11 +10,13 @@ import contextlib
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conformance import __version__, exploring, fleet_command, history_command, offline, running, verdict
 from conformance.casefile import load_library
+from conformance.outlet import outlets
 from conformance.shared_options import add_target_options, chosen_target
 from conformance.vocabulary import CaseError, TargetError, UsageError
 
@@ -25,17 +27,28 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] = options.command
-    try:
-        return command(options)
-    except (UsageError, CaseError, TargetError) as error:
-        print(f"obs-conformance: {error}", file=sys.stderr)
-        return verdict.USAGE_EXIT
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
+    """Run the command line; returns the exit code.
+
+    An error of our own is no verdict on a target: it exits as what could not be measured, not as what failed.
+    """
+    with outlets():
+        options = _parser().parse_args(arguments)
+        command: Callable[[argparse.Namespace], int] = options.command
+        try:
+            return command(options)
+        except (UsageError, CaseError, TargetError) as error:
+            print(f"obs-conformance: {error}", file=sys.stderr)
+            return verdict.USAGE_EXIT
+        except KeyboardInterrupt:
+            print("obs-conformance: interrupted", file=sys.stderr)
+            return verdict.EXIT["interrupted"]
+        except Exception as error:  # noqa: BLE001 - a user is told in a line, whoever mends it where
+            *_, last = traceback.extract_tb(error.__traceback__)
+            where = f"{Path(last.filename).name}, line {last.lineno}"
+            print(
+                f"obs-conformance: the suite failed, which is an error of its own: {error!r} ({where})", file=sys.stderr
+            )
+            return verdict.EXIT["inconclusive"]
 
 
 def _parser() -> argparse.ArgumentParser:

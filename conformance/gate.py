@@ -5,6 +5,7 @@ Brings the doctor, baseline files and the clock together for the command line. P
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -101,6 +102,8 @@ class Known:
         self._expires: date = options.expires or today + timedelta(days=VALID_DAYS)
         if self._writes and not options.owner:
             raise CaseError("--write-baseline needs --owner NAME: every known failure has somebody who looks after it")
+        if self._writes and not os.access(self._path if self._path.exists() else self._path.parent, os.W_OK):
+            raise CaseError(f"{self._path}: --write-baseline cannot write it; name a file in a folder that is there")
         self._entries = () if self._writes and not self._path.exists() else baseline_file.read_baseline(self._path)
         self._ids = frozenset(entry.id for entry in self._entries)
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _WRITES = frozenset({"PUT", "POST"})
 _GONE = frozenset({200, 204, 404})
+_LISTED = frozenset({200, 404, 405, 501})
+"""A listing of uploads, or the word that there is none; any other answer tells nothing of what is open."""
 _STUMBLES = 500
 _GIVES_UP = 3
 """Requests without any answer, one after the other, before the rest is left to ``sweep``."""
@@ -148,7 +150,7 @@ class Remover:
     def _abort_uploads(self, bucket: str, name: str) -> Exchange | None:
         """Abort the uploads of one object that are still open; a server without the listing has nothing to abort."""
         listing = self._ask("GET", bucket, query=("uploads", f"prefix={name}"))
-        if listing.response is None:
+        if listing.response is None or listing.response.status not in _LISTED:
             return listing
         ids = upload_ids(listing.response.body, name)
         failed = [self._delete(bucket, name, (f"uploadId={id_}",)) for id_ in ids]

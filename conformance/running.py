@@ -374,6 +374,8 @@ def _play_cases(  # noqa: PLR0913 - as above
             step(result.rung)
     except KeyboardInterrupt:
         return True
+    finally:
+        gc.unfreeze()  # whoever plays one run after the other in this process would keep the garbage of each
     return False
 
 

@@ -75,7 +75,7 @@ def read_journal(path: Path) -> tuple[frozenset[str], tuple[Entry, ...]]:
 def _entry(value: Mapping[str, str]) -> Entry:
     created = "create" in value
     kind, bucket, name = value["create" if created else "removed"], value["bucket"], value["name"]
-    if kind not in _KINDS or not OURS.fullmatch(bucket):
+    if kind not in _KINDS or not OURS.fullmatch(bucket) or not isinstance(name, str):
         raise ValueError(bucket)
     return Entry(created, kind, bucket, name)
 

@@ -41,7 +41,8 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "dialect": dialectfile.names(),
     "transport": ("wire", "requests"),
 }
-WORDS = ("name", "endpoint", "region", "profile", *_CHOICES, *_TABLES)
+_TEXTS = ("name", "endpoint", "region", "profile")
+WORDS = (*_TEXTS, *_CHOICES, *_TABLES)
 """What stands at the top of a target file."""
 
 
@@ -65,6 +66,9 @@ def target_of(path: Path, data: Mapping[str, Any], environment: Mapping[str, str
             raise TargetError(f"{path}: {table} is a table; write [{table}]")
         if words is not None:
             _check_words(path, f"{table}.", data.get(table, {}), words)
+    for word in _TEXTS:
+        if not isinstance(data.get(word, ""), str):
+            raise TargetError(f"{path}: {word} = {data[word]!r} is no text; put it into quotes")
     for word, options in _CHOICES.items():
         if data.get(word, options[0]) not in options:
             raise TargetError(f"{path}: {word} = {data[word]!r} is none of {', '.join(options)}")
@@ -117,6 +121,8 @@ def check_endpoint(endpoint: str, where: str) -> str:
 
     :raises TargetError: not an http or https URL of a host alone.
     """
+    if "@" in endpoint:
+        raise TargetError(f"{where}: an address holds no name and no password; write them as access_key and secret_key")
     try:
         parts = urlsplit(endpoint)
         sound = parts.scheme in {"http", "https"} and parts.hostname and parts.path in {"", "/"} and not parts.query

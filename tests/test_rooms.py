@@ -23,7 +23,7 @@ SEES_SEVERAL = {
 }
 FLOORS = {
     "conformance": [
-        {"__init__", "vocabulary"},
+        {"__init__", "vocabulary", "outlet"},
         {
             "signing",
             "placeholders",

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import gc
 import gzip
 import http.server
 import json
@@ -16,9 +17,11 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from commands import BIN, ROOT, heed_sigint, reference_server
+from buckets import Account
+from commands import BIN, ROOT, heed_sigint, obs, reference_server
 
 from conformance.casefile import load_library
+from conformance.cli import main
 
 TARGET = """\
 endpoint = "http://127.0.0.1:{port}"
@@ -336,6 +339,7 @@ def _children_of(pid):
     [
         (["run", "--target", "nowhere.toml"], "nowhere.toml: cannot be read"),
         (["run", "--endpoint", "ftp://x"], "--endpoint: 'ftp://x' is not an address"),
+        (["run", "--endpoint", "http://me:hunter2@x"], "--endpoint: an address holds no name and no password"),
         (["run", "--endpoint", "http://x"], "OBS_ACCESS_KEY_ID and OBS_SECRET_ACCESS_KEY is not set"),
         (["run", "--profile", "other"], "no profile named 'other'; there are: aws-s3, obs-s3-2024, sse-kms-2024-01"),
         (["run", "--select", "nothing-like-it"], "no case matches --select nothing-like-it"),
@@ -353,6 +357,39 @@ def test_usage_errors_say_what_is_wrong_and_exit_2(command, arguments, says):
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_who_stops_reading_changes_neither_the_outcome_nor_what_is_left(defective, tmp_path):
+    with defective("put-answers-201") as target:
+        words = ("run", "--target", target, "--select", "KMS-PUT", "--out", tmp_path / "out")
+        with subprocess.Popen([BIN / "obs-conformance", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+            assert run.stdout.readline().endswith(b"\n")
+            run.stdout.close()
+            assert (run.stderr.read(), run.wait(60)) == (b"", 1)
+        account = Account(target)
+        assert account.buckets() == set()
+        account.close()
+    assert json.loads((tmp_path / "out" / "results.jsonl").read_text("utf-8").splitlines()[-1])["exit"] == 1
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (KeyError("nope"), 3, "obs-conformance: the suite failed, which is an error of its own: KeyError('nope') ("),
+        (KeyboardInterrupt(), 130, "obs-conformance: interrupted\n"),
+    ],
+)
+def test_an_error_of_the_suite_is_no_verdict_and_no_traceback(monkeypatch, capsys, error, code, says):
+    def broken(_):
+        raise error
+
+    monkeypatch.setattr("conformance.cli.load_library", lambda: broken(None))
+    assert main(["list"]) == code
+    told = capsys.readouterr()
+    assert told.err.startswith(says)
+    assert told.err.count("\n") == 1
 
 
 def test_list_explain_coverage_and_check(command):
@@ -382,3 +419,9 @@ def test_spec_notices_a_changed_page(command, tmp_path):
     assert done.returncode == 1
     assert "unclaimed: " in done.stdout
     assert "lost: SSEKMS-S44 claims" in done.stdout
+
+
+def test_a_run_pins_nothing_in_the_memory_of_its_process(tmp_path):
+    """Whoever plays many runs in one process would keep the garbage of each."""
+    assert obs("run", "--select", "KMS-PUT-001", "--out", tmp_path / "out").returncode == 3
+    assert gc.get_freeze_count() == 0

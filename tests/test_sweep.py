@@ -138,6 +138,7 @@ def test_only_single_deletes_are_sent(server, account, tmp_path, conformance):
             "line 2: not a line of a journal",
         ),
         ('{"endpoint": "E"}\n{"create": "account", "bucket": "obsc-0123456789", "name": ""}\n', "line 2: not a line"),
+        ('{"endpoint": "E"}\n{"create": "object", "bucket": "obsc-0123456789", "name": 5}\n', "line 2: not a line"),
         ('{"kind": "header"\n{}\n', "line 1: not a line of a journal"),
         ("", "names no endpoint"),
     ],

@@ -42,6 +42,7 @@ def test_target_file_with_credentials_from_the_environment(tmp_path):
     [
         (GOOD + "[limit]\n", "unknown word limit; did you mean 'limits'?"),
         ('adressing = "path"\n' + GOOD, "unknown word adressing; did you mean 'addressing'?"),
+        ("region = 7\n" + GOOD, "region = 7 is no text; put it into quotes"),
         ('addressing = "vhost"\n' + GOOD, "addressing = 'vhost' is none of path, virtual-host"),
         (GOOD.replace("http://127.0.0.1:1", "127.0.0.1"), "endpoint: '127.0.0.1' is not an address"),
         (GOOD.replace("http://127.0.0.1:1", "http://h/b"), "is not an address"),

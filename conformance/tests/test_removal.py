@@ -30,7 +30,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 
 class Server:
-    """Answers each request by the next status it has for it, 204 by default; 0 is no answer."""
+    """Answers each request by the next status it has for it, 200 or 204 by default; 0 is no answer."""
 
     def __init__(self, **statuses: list[int]) -> None:
         self.asked: list[str] = []
@@ -39,7 +39,7 @@ class Server:
     def __call__(self, method: str, bucket: str, name: str | None = None, query: tuple[str, ...] = ()) -> Exchange:
         self.asked.append(" ".join((method, f"{bucket}/{name}" if name else bucket, *query)))
         left = self._statuses.get(name or bucket, [])
-        status = left.pop(0) if left else 204
+        status = left.pop(0) if left else 200 if method == "GET" else 204
         body = LISTING if query[:1] == ("uploads",) else b""
         answer = Response(status, "", (), body) if status else None
         return Exchange(REQUEST, b"", b"", answer, "answered", 0.0)
@@ -54,6 +54,16 @@ def test_uploads_go_before_objects_and_the_bucket_last(journal: Journal) -> None
         "DELETE b policy", "GET b uploads prefix=o", "DELETE b/o uploadId=7", "DELETE b/o", "DELETE b",
     ]  # fmt: skip
     assert tally(journal).left == ()
+
+
+@pytest.mark.parametrize(("status", "left"), [(500, 1), (403, 1), (400, 1), (0, 1), (404, 0), (405, 0), (501, 0)])
+def test_an_upload_is_gone_only_if_the_listing_says_so_or_there_is_none(
+    journal: Journal, status: int, left: int
+) -> None:
+    journal.will_create("upload", "b", "o")
+    server = Server(b=[status] * 2)
+    Remover(journal, server).remove("b", policy=False)
+    assert [kind for kind, _, _ in journal.standing("b")].count("upload") == left
 
 
 def test_what_a_server_failed_at_is_asked_for_again_and_what_it_refused_is_not(journal: Journal) -> None:
