@@ -40,11 +40,15 @@ _REFUSED = range(400, 500)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run sets out to do: the cases of a selection and the clauses of a profile."""
+    """What a run sets out to do: the cases of a selection and the clauses of a profile.
+
+    Of a shard, ``places`` are those of its cases (from 0) in the whole plan, where no rule of thumb tells them.
+    """
 
     profile: Profile
     requirements: tuple[Requirement, ...]
     cases: tuple[Case, ...]
+    places: tuple[int, ...] = ()
 
 
 def make_plan(library: Library, profile: str, select: Sequence[str] = ()) -> Plan:
@@ -106,11 +110,13 @@ class Campaign:
         administration: Transport | None = None,
         budget_s: float = math.inf,
         forging_gate: Gate = contextlib.nullcontext,
+        key_gate: Gate = contextlib.nullcontext,
     ) -> None:
         """Cases play over ``transport``; buckets are made and removed over ``administration``, by default the same.
 
         ``budget_s`` counts from now; what has not begun by then is not run, and what has begun goes no further.
-        ``forging_gate`` is entered by each case that sends wrong signatures.
+        ``forging_gate`` is entered by each case that sends wrong signatures, ``key_gate`` by each that changes the
+        state of a key.
         """
         self._budget_s, self._end = budget_s, time.perf_counter() + budget_s
         self.plan, self.target, self.world = plan, target, world
@@ -123,7 +129,7 @@ class Campaign:
         self._remover = self._new_remover()
         self._turns = Turns(lambda: self._administer("HEAD", self.bucket), forging_gate)
         self._own_buckets = threading.Semaphore(target.own_buckets)
-        self._key = threading.Lock()
+        self._key, self._key_gate = threading.Lock(), key_gate
 
     def refuse(self, reason: str) -> None:
         """Play nothing: every case of the plan is not run, for this reason."""
@@ -174,7 +180,7 @@ class Campaign:
             yield
             return
         entry: tuple[Kind, str, str] = "key", self.bucket, self.target.keys[SWITCHED]
-        with self._key:
+        with self._key, self._key_gate():
             self._journal.will_create(*entry)
             try:
                 yield

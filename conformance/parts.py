@@ -6,6 +6,7 @@ the conclusion is drawn again over all results, by the same arithmetic as ever.
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -41,8 +42,20 @@ def shard_of(text: str) -> tuple[int, int]:
 
 
 def part_of(plan: Plan, shard: tuple[int, int] | None) -> Plan:
-    """Every n-th case of a plan from the i-th on: it depends on the plan alone, and long areas are spread."""
-    return plan if shard is None else replace(plan, cases=plan.cases[shard[0] - 1 :: shard[1]])
+    """Every n-th case of a plan from the i-th on: it depends on the plan alone, and long areas are spread.
+
+    But the cases that change the state of a key are all of the first shard's: there is one such key, and shards on
+    several machines cannot take turns at it.
+    """
+    if shard is None:
+        return plan
+    number, count = shard
+    if not any(case.switches_key() for case in plan.cases):
+        return replace(plan, cases=plan.cases[number - 1 :: count])
+    turns = itertools.count()
+    dealt = (1 if case.switches_key() else next(turns) % count + 1 for case in plan.cases)
+    places = tuple(place for place, mine in enumerate(dealt) if mine == number)
+    return replace(plan, cases=tuple(plan.cases[place] for place in places), places=places)
 
 
 # ---- merge ----------------------------------------------------------------------------------------------------------
@@ -77,7 +90,7 @@ def merge(paths: Sequence[Path]) -> Merged:
     if missing:
         raise CaseError(f"of {count} shards these are missing: {', '.join(missing)}; give their results files too")
     ordered = tuple(by_number[number] for number in range(1, count + 1))
-    planned = readback.interleaved([part.header["planned"] for part in ordered])
+    planned = _whole_plan(ordered)
     header = {word: value for word, value in ordered[0].header.items() if word != "shard"}
     header |= {"planned": planned, "started": min(part.header["started"] for part in ordered)}
     results = {result.case.id: result for part in ordered for result in part.results}
@@ -95,6 +108,15 @@ def merge(paths: Sequence[Path]) -> Merged:
         max(footer["ended"] for footer in footers),
         ordered,
     )
+
+
+def _whole_plan(shards: Sequence[Recorded]) -> list[str]:
+    plans = [shard.header["planned"] for shard in shards]
+    places = [shard.header["shard"].get("places") for shard in shards]
+    if None in places:
+        return readback.interleaved(plans)
+    placed = sorted(pair for plan, at in zip(plans, places, strict=True) for pair in zip(at, plan, strict=True))
+    return [id_ for _, id_ in placed]
 
 
 def _check_part(part: Recorded, first: Recorded) -> None:

@@ -163,8 +163,12 @@ class ResultsFile:
         strict: bool = False,
         doctor: Sequence[Mapping[str, str]] = (),
         shard: tuple[int, int] | None = None,
+        places: Sequence[int] = (),
     ) -> None:
-        """Write the first line; ``doctor`` is the log of the pre-flight, ``shard`` the part (from 1) of how many."""
+        """Write the first line; ``doctor`` is the log of the pre-flight, ``shard`` the part (from 1) of how many.
+
+        :param places: of a shard's cases (from 0) in the whole plan, if they are not simply every n-th.
+        """
         about = described(library, profile, requirements)
         head = json.dumps(
             {
@@ -189,7 +193,7 @@ class ResultsFile:
                 "seed": seed,
                 "started": started,
                 "doctor": [dict(check) for check in doctor],
-                **({} if shard is None else {"shard": {"part": shard[0], "of": shard[1]}}),
+                **({} if shard is None else {"shard": _shard(shard, places)}),
                 "planned": [],
                 "clauses": about["clauses"],
                 "pages": about["pages"],
@@ -334,6 +338,10 @@ def conclusion(summary: Summary, exit_code: int) -> dict[str, Any]:
             for clause, result in summary.clauses.items()
         },
     }
+
+
+def _shard(shard: tuple[int, int], places: Sequence[int]) -> dict[str, Any]:
+    return {"part": shard[0], "of": shard[1], **({"places": list(places)} if places else {})}
 
 
 def _identity(identity: Identity) -> dict[str, Any]:

@@ -263,6 +263,7 @@ def play_run(  # noqa: PLR0913 - a run has this many parts
             strict=options.strict,
             doctor=gate.log_of(checks),
             shard=options.shard,
+            places=plan.places,
         )
     if progress is None:
         progress = Terminal(campaign.target.name, len(plan.cases), sys.stdout, live=sys.stdout.isatty())

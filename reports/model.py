@@ -148,6 +148,7 @@ class Shard:
 
     part: int
     of: int
+    places: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,21 @@ def test_merged_shards_are_the_unsharded_file_but_for_times(run, command, tmp_pa
     assert merged.footer["cleanup"]["created"] == sum(shard.footer["cleanup"]["created"] for shard in shards)
 
 
+def test_cases_that_change_a_key_are_of_one_shard_and_merge_into_their_places(run, command, tmp_path):
+    """Shards on several machines cannot take turns at the one key that is there for it."""
+    select = ("--select", "KMS-SEQ-00", "--select", "KMS-STATE-00", "--select", "KMS-URL-00")
+    whole = run("whole", select=select)
+    shards = [run(f"shard{number}", "--shard", f"{number}/2", select=select) for number in (1, 2)]
+    plans = [shard.lines[0]["planned"] for shard in shards]
+    switching = [id_ for id_ in whole.rungs if id_.startswith("KMS-STATE")]
+    assert [id_ for id_ in plans[0] if id_.startswith("KMS-STATE")] == switching
+    assert [id_ for id_ in plans[1] if id_.startswith("KMS-STATE")] == []
+    others = len(whole.rungs) - len(switching)
+    assert abs(others - 2 * len(plans[1])) <= 1
+    merged = Outcome(command("merge", *(shard.out for shard in shards), "--out", tmp_path / "m"), tmp_path / "m")
+    assert list(merged.rungs) == list(whole.rungs)
+
+
 def test_a_shard_has_the_same_cases_whenever_and_with_whatever_jobs(run):
     one = run("one", "--shard", "2/5", "--jobs", "1")
     again = run("again", "--shard", "2/5", "--jobs", "8", "--seed", "7")
