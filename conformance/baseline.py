@@ -133,6 +133,8 @@ def exit_code(  # noqa: PLR0913 - what a conclusion depends on
     if RED & set(states.values()):
         return verdict.EXIT["non-conformant"]
     excused = Counter(result.rung for result in results if states.get(result.case.id) == "known")
+    if excused:  # a step before what is judged failed, and all that fails is known
+        excused["blocked"] += tally.counts["blocked"]
     summary = tally.conclude(requirements, declared=declared, strict=strict, excused=excused)
     return verdict.EXIT[summary.conclusion]
 

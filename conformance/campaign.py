@@ -19,7 +19,7 @@ from conformance.forging import Turns
 from conformance.play import Scene, assemble, play
 from conformance.profiles import cases_of, no_counterpart, requirements_of
 from conformance.removal import Remover, tally, write_down
-from conformance.vocabulary import SWITCHED, CaseResult, Exchange, Played, RequestTemplate
+from conformance.vocabulary import NOT_CONNECTED, SWITCHED, CaseResult, Exchange, Played, RequestTemplate
 from conformance.workers import side_by_side
 
 if TYPE_CHECKING:
@@ -143,6 +143,8 @@ class Campaign:
         self._journal.will_create("bucket", bucket)
         exchange = self._administer("PUT", bucket)
         if exchange.response is None:
+            if exchange.outcome.startswith(NOT_CONNECTED):
+                self._journal.removed("bucket", bucket)
             return "not_run", f"the target could not be used: {exchange.outcome}"
         if exchange.response.status not in _CREATED:
             if exchange.response.status in _REFUSED:  # whose bucket it is then, it is not ours to delete

@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             print("obs-conformance: interrupted", file=sys.stderr)
             return verdict.EXIT["interrupted"]
+        except OSError as error:
+            print(f"obs-conformance: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
+            return verdict.USAGE_EXIT
         except Exception as error:  # noqa: BLE001 - a user is told in a line, whoever mends it where
             *_, last = traceback.extract_tb(error.__traceback__)
             where = f"{Path(last.filename).name}, line {last.lineno}"
@@ -242,6 +245,10 @@ def _spec(options: argparse.Namespace) -> int:
         library.informative[options.page_name]
     )
     found = compare_page(text, library.sections[options.page_name], claims)
+    if len(found.unclaimed) == len(found.sentences):  # then it is shown to nobody, for it may be anything
+        raise UsageError(
+            f"{options.page}: no clause claims a sentence of it; is it the text of page {options.page_name}?"
+        )
     if options.list_sentences:
         for sentence in found.sentences:
             print(f"{sentence.fingerprint}  {sentence.section} {sentence.ordinal}: {sentence.text}")

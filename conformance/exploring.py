@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import dataclasses
 import functools
+import itertools
 import json
 import shlex
 import sys
@@ -222,7 +223,9 @@ def run_explore(options: argparse.Namespace, campaign: Campaign, seed: int) -> i
                 tally = result
                 continue
             found.append(result)
-            file = folder / f"finding-{len(found)}.yaml"
+            file = next(
+                path for number in itertools.count(1) if not (path := folder / f"finding-{number}.yaml").exists()
+            )
             again = "" if result.stable else "; it did not differ when it was played again"
             remarks = (f"found by obs-conformance explore --seed {seed}, {result.source}", result.cause + again)
             folder.mkdir(parents=True, exist_ok=True)
@@ -321,7 +324,7 @@ def _group_lines(group: Group, *, wires: bool) -> Iterator[str]:
     example = group.differences[0]
     yield f"    first:  {example.first or '(absent)'}"
     yield f"    second: {example.second or '(absent)'}"
-    yield f"    again:  obs-conformance diff --generated 0 --select {example.case.id} --wires ..."
+    yield f"    again:  obs-conformance diff --generated 0 --select {example.case.id} --wires, and the targets"
     for name, exchange in zip(("first", "second"), example.exchanges, strict=True):
         if wires and exchange is not None:
             yield f"    ---- {name}, {example.case.id} {example.step}"

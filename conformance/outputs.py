@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from conformance.verdict import EXIT
 from conformance.vocabulary import UsageError
 from reports.badge import write_badge
 from reports.changed import FORMATS as COMPARE_FORMATS
@@ -60,7 +61,7 @@ def run_comparison(results: Sequence[Path], out: Path, *, say: Say) -> int:
 
 
 def run_compare(old: Path, new: Path, *, form: str, out: Path | None, say: Say) -> int:
-    """Say what changed from one run to the other; 1 when the newer is worse."""
+    """Say what changed from one run to the other; 1 when the newer is worse, 3 when it did not finish."""
     found = changed(_read(old), _read(new))
     text = COMPARE_FORMATS[form](found)
     if out is None:
@@ -71,7 +72,9 @@ def run_compare(old: Path, new: Path, *, form: str, out: Path | None, say: Say) 
         except OSError as error:
             raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from error
         say(found.sentence)
-    return 1 if found.changes.regressed else 0
+    if found.changes.regressed:
+        return EXIT["non-conformant"]
+    return EXIT["conformant"] if found.new.finished else EXIT["inconclusive"]
 
 
 def _read(path: Path) -> Results:

@@ -81,7 +81,7 @@ def _add_gate_options(run: argparse.ArgumentParser) -> None:
         "--budget", type=float, default=math.inf, metavar="S", help="seconds for the run; then cases are not run"
     )
     _add_baseline(run)
-    run.add_argument("--shard", type=shard_of, metavar="I/N", help="play every N-th case from the I-th on; see merge")
+    run.add_argument("--shard", type=_shard_of, metavar="I/N", help="play every N-th case from the I-th on; see merge")
     run.add_argument("--resume", type=Path, metavar="RESULTS.jsonl", help="go on with an interrupted run")
     run.add_argument("--annotations", choices=("github",), help="print what did not pass as annotations of a build")
     run.add_argument("--no-doctor", action="store_true", help="skip the pre-flight")
@@ -105,11 +105,16 @@ def _add_gate_commands(commands: argparse._SubParsersAction[argparse.ArgumentPar
     sweep.set_defaults(command=_sweep)
 
 
-def shard_of(text: str) -> tuple[int, int]:
-    """The value of --shard; named for the message of argparse."""
-    from conformance.parts import shard_of as parse
+def _shard_of(text: str) -> tuple[int, int]:
+    import argparse
 
-    return parse(text)
+    from conformance.parts import shard_of
+
+    try:
+        return shard_of(text)
+    except ValueError as error:
+        says = f"{text!r} is no shard; write I/N, such as 1/3 for the first of three"
+        raise argparse.ArgumentTypeError(says) from error
 
 
 def _add_baseline(parser: argparse.ArgumentParser) -> None:
@@ -215,9 +220,26 @@ def _plan(library: Library, target: Target, options: argparse.Namespace) -> Plan
         plan = make_plan(library, profile, select)
     except KeyError as error:
         raise UsageError(f"no profile named {profile!r}; there are: {', '.join(library.profiles)}") from error
+    if not all(text.strip() for text in select):
+        raise UsageError("--select is empty; leave it out to play every case")
     if not plan.cases:
         raise UsageError(f"no case matches --select {' '.join(select)}; obs-conformance list shows them all")
+    _check_target(library, target, plan)
     return part_of(plan, options.shard)
+
+
+def _check_target(library: Library, target: Target, plan: Plan) -> None:
+    """What a target file says must be of this library, and its secrets must not hide what the results are about."""
+    from conformance.tomlfile import hint
+
+    features = sorted({need for case in library.cases for need in case.needs})
+    for word in target.without:
+        if word not in features:
+            raise UsageError(f"{target.name}: no case needs without.{word}; {hint(word, features)}")
+    for case in plan.cases:
+        if any(secret in case.id for secret in target.secrets()):
+            says = f"a secret of the target is part of the name {case.id}, which results could not tell then"
+            raise UsageError(f"{target.name}: {says}; use another secret")
 
 
 def play_run(  # noqa: PLR0913 - a run has this many parts
@@ -361,6 +383,9 @@ def _play_cases(  # noqa: PLR0913 - as above
             campaign.refuse(refusal)
         else:
             campaign.prepare()
+        if campaign.refused is not None:
+            rung, reason = campaign.refused
+            say(f"{rung.upper():>14}  {len(campaign.plan.cases)} cases  {reason}")
         gc.freeze()  # what is loaded stays to the end; to look through it again and again is a tenth of a long run
         for result in campaign.run(options.jobs or campaign.target.jobs):
             name = result.case.id
@@ -370,7 +395,7 @@ def _play_cases(  # noqa: PLR0913 - as above
                 proofs=proofs.get(name, proofs.get(name.partition("/")[0], ())),
             )
             seen.add(dataclasses.replace(result, reason=reason))
-            if result.rung != "pass":
+            if result.rung != "pass" and campaign.refused != (result.rung, result.reason):
                 say(f"{_MARKS.get(result.rung, result.rung.upper()):>14}  {name}  {reason}")
             step(result.rung)
     except KeyboardInterrupt:

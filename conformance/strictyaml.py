@@ -215,6 +215,8 @@ def _explain(error: Any, document: Document) -> Iterator[str]:  # noqa: ANN401 -
             yield f"{document.at((*place, word))}: unknown word {word!r} in {where}{hint}"
     elif error.validator == "type" and error.validator_value == "string":
         yield f"{document.at(place)}: {where} is {json.dumps(error.instance)}, not a string; write it in quotes"
+    elif error.validator == "type" and not place:  # what it says instead may be anything, a secret too
+        yield f"{document.at(place)}: the file is no table of words; is it the file that was meant?"
     elif error.validator == "required":
         missing = [word for word in error.validator_value if word not in error.instance]
         yield f"{document.at(place)}: {where} lacks the word {', '.join(map(repr, missing))}"

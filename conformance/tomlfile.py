@@ -17,10 +17,12 @@ def read_toml(path: Path, error: type[Exception]) -> dict[str, Any]:
     :raises error: unreadable, or not TOML; names the file.
     """
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as unread:
         raise error(f"{path}: cannot be read: {unread.strerror}") from unread
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
+    except UnicodeDecodeError as wrong:
+        raise error(f"{path}: byte {wrong.start + 1} is no UTF-8; save the file as UTF-8") from wrong
+    except tomllib.TOMLDecodeError as wrong:
         raise error(f"{path}: not TOML: {wrong}") from wrong
 
 

@@ -383,7 +383,8 @@ class Exchange:
     earlier: tuple[Exchange, ...] = ()
 
 
-ANSWERED = "answered"
+ANSWERED, NOT_CONNECTED = "answered", "could not connect: "
+"""The outcome of an exchange with an answer, and how that of one begins of which nothing was sent."""
 
 
 def kept(body: bytes) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from conformance.vocabulary import CaseError, UsageError
+from conformance.vocabulary import CaseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,6 +77,6 @@ def whenever_changed(
 def _once(replay: Callable[[], int], say: Callable[[str], None]) -> int:
     try:
         return replay()
-    except (CaseError, UsageError) as error:
+    except CaseError as error:
         say(str(error))
         return 2

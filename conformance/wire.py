@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from conformance.vocabulary import ANSWERED, Exchange, Response, TargetError
+from conformance.vocabulary import ANSWERED, NOT_CONNECTED, Exchange, Response, TargetError
 
 if TYPE_CHECKING:
     from conformance.vocabulary import Request, Target
@@ -127,7 +127,7 @@ class WireTransport:
         try:
             connection = self._connection()
         except OSError as error:
-            return Exchange(request, b"", b"", None, f"could not connect: {error}", 0.0, sent_body=False)
+            return Exchange(request, b"", b"", None, f"{NOT_CONNECTED}{error}", 0.0, sent_body=False)
         exchange, reusable = self._exchange_on(connection, request, started)
         if not reusable:
             self._drop(connection)

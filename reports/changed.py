@@ -78,7 +78,8 @@ class Changed:
         if self.changes.none:
             return "Nothing changed."
         counts = [f"{len(entries)} {TITLES[name].lower()}" for name, entries in self.groups.items() if entries]
-        return f"{'Worse' if self.changes.regressed else 'Not worse'}: {', '.join(counts)}."
+        unworse = "Not worse" if self.new.finished else "Inconclusive, for the new run did not finish"
+        return f"{'Worse' if self.changes.regressed else unworse}: {', '.join(counts)}."
 
 
 def changed(old: Results, new: Results) -> Changed:

@@ -5,7 +5,7 @@ import json
 
 import pytest
 import yaml
-from commands import reference_server
+from commands import free_port, reference_server
 
 MODE = "x-obs-server-side-encryption"
 
@@ -39,6 +39,18 @@ def test_saved_probe_is_a_case_that_passes_on_the_honest_server_and_fails_on_a_w
         wrong = command("run", "--cases", saved, "--out", tmp_path / "wrong", "--target", target)
     assert wrong.returncode == 1
     assert "FAIL  PROBE-001" in wrong.stdout
+
+
+def test_where_nobody_listens_nothing_is_called_left_and_no_journal_stays(command, tmp_path):
+    target = tmp_path / "t.toml"
+    target.write_text(
+        f'endpoint = "http://127.0.0.1:{free_port()}"\n[identities.owner]\naccess_key = "A"\nsecret_key = "0123456789"\n'
+    )
+    target.chmod(0o600)
+    done = command("probe", "PUT", "{bucket}/{object}", "--target", target)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "the target could not be used: could not connect: " in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["t.toml"]
 
 
 @pytest.mark.parametrize(
@@ -105,6 +117,8 @@ def test_exploration_finds_a_planted_defect_and_its_case_tells_right_from_wrong(
     done = command(*wrong, "--seconds", "60", "--stop-after", "1", "--out", tmp_path / "found")
     assert done.returncode == 1, done.stderr
     assert "1. copy-object: " in done.stdout
+    assert command(*wrong, "--seconds", "60", "--stop-after", "1", "--out", tmp_path / "found").returncode == 1
+    assert {path.name for path in (tmp_path / "found").iterdir()} == {"finding-1.yaml", "finding-2.yaml"}
     saved = tmp_path / "found" / "finding-1.yaml"
     with defective("copy-forgets-encryption") as target:
         assert command("run", "--cases", saved, "--target", target, "--out", tmp_path / "wrong").returncode == 1

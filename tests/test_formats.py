@@ -74,6 +74,13 @@ def test_compare_says_what_changed_and_its_exit_code_says_whether_it_is_worse(ru
     assert "  KMS-READ-003  pass -> fail  " in worse.stdout
     assert "\nFixed (" in better.stdout
     assert same.stdout == "Nothing changed.\n"
+    lines = good.read_text("utf-8").splitlines(keepends=True)
+    (tmp_path / "cut.jsonl").write_text("".join(lines[: len(lines) // 2]), "utf-8")
+    unfinished = obs("compare", good, tmp_path / "cut.jsonl")
+    assert (unfinished.returncode, unfinished.stdout.partition(":")[0]) == (
+        3,
+        "Inconclusive, for the new run did not finish",
+    )
     for form, mark in (
         ("json", '"regressed": true'),
         ("markdown", "### New failures ("),

@@ -125,7 +125,7 @@ def test_what_does_not_belong_together_is_not_merged(run, command, tmp_path):
 def test_a_shard_that_is_none_is_a_usage_error(command, shard):
     done = command("run", "--shard", shard)
     assert done.returncode == 2
-    assert f"invalid shard_of value: '{shard}'" in done.stderr
+    assert f"{shard!r} is no shard; write I/N, such as 1/3" in done.stderr
 
 
 # ---- resume ---------------------------------------------------------------------------------------------------------

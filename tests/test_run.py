@@ -190,6 +190,7 @@ def test_closed_port_measures_nothing(conformance, target_for):
     assert outcome.code == 3
     assert f"Nothing was measured: connect: port {port} of 127.0.0.1 cannot be reached" in outcome.stdout
     assert set(outcome.rungs.values()) - {"not_applicable"} == {"not_run"}
+    assert outcome.stdout.count("NOT_RUN") == 1
 
 
 @pytest.mark.parametrize("answer", [b"\x16\x03\x01garbage", b"SSH-2.0-OpenSSH_9.6\r\n", b""])
@@ -343,6 +344,7 @@ def _children_of(pid):
         (["run", "--endpoint", "http://x"], "OBS_ACCESS_KEY_ID and OBS_SECRET_ACCESS_KEY is not set"),
         (["run", "--profile", "other"], "no profile named 'other'; there are: aws-s3, obs-s3-2024, sse-kms-2024-01"),
         (["run", "--select", "nothing-like-it"], "no case matches --select nothing-like-it"),
+        (["run", "--select", ""], "--select is empty; leave it out"),
         (["run", "--jobs", "0"], "--jobs 0"),
         (["run", "--jobs", "many"], "invalid int value"),
         (["explain", "KMS-NOPE"], "no case or clause has the id 'KMS-NOPE'"),
@@ -358,6 +360,41 @@ def test_usage_errors_say_what_is_wrong_and_exit_2(command, arguments, says):
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert "hunter2" not in done.stderr
+
+
+def test_a_target_file_given_for_another_is_shown_to_nobody(command, tmp_path):
+    target = tmp_path / "t.toml"
+    target.write_text(TARGET.format(port=1), "utf-8")
+    target.chmod(0o600)
+    for words, says in (
+        (("run", "--cases", target), "t.toml:1:1: the file is no table of words"),
+        (("spec", target), "t.toml: no clause claims a sentence of it"),
+    ):
+        done = command(*words)
+        assert (done.returncode, CANARY in done.stdout + done.stderr) == (2, False)
+        assert says in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            "[limits]",
+            '[without]\nsigned-uri = "not offered"\n[limits]',
+            "without.signed-uri; did you mean 'signed-url'?",
+        ),
+        (CANARY, "anything", "a secret of the target is part of the name KMS-FORM-017/anything"),
+    ],
+)
+def test_a_target_file_that_does_not_fit_the_library_is_refused_before_anything_is_played(
+    command, tmp_path, old, new, says
+):
+    target = tmp_path / "t.toml"
+    target.write_text(TARGET.format(port=1).replace(old, new), "utf-8")
+    target.chmod(0o600)
+    done = command("run", "--target", target, "--out", tmp_path / "out")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert says in done.stderr
 
 
 def test_who_stops_reading_changes_neither_the_outcome_nor_what_is_left(defective, tmp_path):

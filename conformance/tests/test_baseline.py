@@ -24,6 +24,7 @@ def result(rung, *findings, case=CASE):
 FAIL, OTHER = result("fail", STATUS), result("fail", replace(STATUS, got="403 Forbidden"))
 PASS, WARN = result("pass", HELD), result("warn", SHOULD)
 ENTRY = Entry("KMS-X-001", fingerprint(FAIL), "slow team", "kim", "https://issues.example/1", date(2026, 11, 25))
+BLOCKED = result("blocked", case=replace(CASE, id="KMS-X-002", cites=("C-2",)))
 OVER = replace(ENTRY, expires=date(2026, 11, 24))
 
 
@@ -71,6 +72,9 @@ def clause(name):
         ((ENTRY,), (PASS,), ("C-1",), 1),
         ((OVER,), (FAIL,), ("C-1",), 1),
         ((ENTRY,), (FAIL,), ("C-1", "C-2"), 3),
+        ((ENTRY,), (FAIL, BLOCKED), ("C-1",), 0),
+        ((ENTRY,), (FAIL, BLOCKED), ("C-1", "C-2"), 3),
+        ((), (PASS, BLOCKED), ("C-1",), 3),
         ((ENTRY,), (), ("C-1",), 3),
         ((), (PASS,), ("C-1",), 0),
         ((replace(ENTRY, id="KMS-OLD-9"),), (PASS,), ("C-1",), 1),
