@@ -423,13 +423,16 @@ def _doctor(options: argparse.Namespace) -> int:
     from conformance.world import World
 
     with chosen_target(options) as target:
-        redact = Redactor(target.secrets()).text
-        journal = Journal(out_folder(options.out) / "journal.jsonl", target.endpoint)
+        redact, out = Redactor(target.secrets()).text, out_folder(options.out)
+        journal = Journal(out / "journal.jsonl", target.endpoint)
         with contextlib.closing(journal), contextlib.closing(open_transport(target)) as transport:
             checks = []
             for check in doctor.Doctor(target, World.from_seed(), journal, transport).examine():
                 checks.append(check)
                 gate.show(check, lambda line: print(redact(line), flush=True))
+        if options.out is None and next(iter(journal.standing()), None) is None:  # nothing to sweep, nothing to keep
+            (out / "journal.jsonl").unlink()
+            out.rmdir()
     stop = doctor.diagnosis(tuple(checks))
     print("Ready: nothing stands in the way of a run." if stop is None else f"Not ready: {stop.name}.")
     return 0 if stop is None else verdict.EXIT["inconclusive"]

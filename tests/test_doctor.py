@@ -157,11 +157,12 @@ def diagnose(conformance):
     return lambda *arguments: diagnosed(conformance, *arguments)
 
 
-def test_a_good_set_up_has_no_diagnosis_and_leaves_nothing(command, conformance, set_up):
+def test_a_good_set_up_has_no_diagnosis_and_leaves_nothing(command, conformance, set_up, tmp_path):
     done = command("doctor", "--target", set_up())
     assert done.returncode == 0
     assert done.stdout.rstrip().endswith("Ready: nothing stands in the way of a run.")
     assert "bucket and objects of the pre-flight are deleted again" in done.stdout
+    assert list((tmp_path / "conformance-results").iterdir()) == []
     outcome = conformance("--target", set_up(), "--select", "SAMPLE-001")
     assert [check["check"] for check in outcome.lines[0]["doctor"]][-1] == "clean-up"
     assert outcome.rungs == {"KMS-SAMPLE-001": "pass"}
