@@ -216,6 +216,9 @@ def test_a_damaged_file_gives_one_line_and_leaves_nothing(tmp_path, how):
     ("arguments", "said"),
     [
         (["runs", "--store", "postgresql://me:hidden@h/x"], "env:NAME"),
+        (["runs", "--store", "postgresql://h/x?password=hidden"], "env:NAME"),
+        (["runs", "--store", "postgresql://h/x?sslpassword=hidden"], "env:NAME"),
+        (["runs", "--store", "postgresql://h/x?passfile=hidden"], "env:NAME"),
         (["runs", "--store", "env:NOT_SET_ANYWHERE"], "NOT_SET_ANYWHERE"),
         (["runs", "--store", "nosuch://x/y"], "does not serve"),
         (["runs", "--store", "sqlite://"], "needs a file"),
@@ -230,6 +233,15 @@ def test_what_a_user_gets_wrong_is_one_line_without_the_password(tmp_path, monke
     done = obs("history", *arguments)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert said in done.stderr
+    assert "hidden" not in done.stderr
+
+
+def test_a_store_that_does_not_serve_is_named_by_scheme_host_and_database_alone(tmp_path, monkeypatch):
+    query = f"host={tmp_path}&password=hidden1&sslpassword=hidden2&bogus=hidden1"
+    monkeypatch.setenv("HISTORY", f"postgresql://me:hidden3@there.example/runs?{query}")
+    done = obs("history", "runs", "--store", "env:HISTORY")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "the store postgresql+psycopg://there.example/runs does not serve" in done.stderr
     assert "hidden" not in done.stderr
 
 

@@ -1,6 +1,7 @@
 """The site over the history, live: every page over HTTP and in Chromium, with hostile results files, and the upload."""
 
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -9,7 +10,9 @@ import signal
 import subprocess
 import urllib.parse
 
+import postgresql
 import pytest
+import sqlalchemy as sa
 from browser import Reader
 from commands import BIN, heed_sigint
 
@@ -66,6 +69,26 @@ class Site:
         ]  # fmt: skip
 
 
+@contextlib.contextmanager
+def serving(*arguments, **variables):
+    """The address of a site that runs, and a list that holds afterwards what it said."""
+    process = subprocess.Popen(
+        [BIN / "obs-conformance", "serve", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | variables,
+        preexec_fn=heed_sigint,
+    )
+    said = []
+    try:
+        yield process.stdout.readline().strip(), said
+    finally:
+        process.send_signal(signal.SIGINT)
+        said += process.communicate(timeout=60)
+    assert "Traceback" not in "".join(said)
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
@@ -75,30 +98,10 @@ def site(tmp_path_factory):
         for day in range(1, 13)
     ]
     store.close()
-    process = subprocess.Popen(
-        [
-            BIN / "obs-conformance",
-            "serve",
-            "--store",
-            folder / "h.db",
-            "--bind",
-            "127.0.0.1:0",
-            "--upload-token-env",
-            "T",
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"T": TOKEN},
-        preexec_fn=heed_sigint,
-    )
-    try:
-        yield Site(process.stdout.readline().strip(), digests)
-    finally:
-        process.send_signal(signal.SIGINT)
-        said = "".join(process.communicate(timeout=60))
-    assert TOKEN not in said
-    assert "Traceback" not in said
+    options = ("--store", folder / "h.db", "--bind", "127.0.0.1:0", "--upload-token-env", "T")
+    with serving(*options, T=TOKEN) as (url, said):
+        yield Site(url, digests)
+    assert TOKEN not in "".join(said)
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +148,30 @@ def test_the_site_only_reads_but_for_the_upload(site):
 def test_another_name_that_leads_to_loopback_is_not_served(site):
     assert site.ask("/", Host="evil.example")[0].status == 421
     assert site.ask("/", Host=f"localhost:{site.address.rpartition(':')[2]}")[0].status == 200
+
+
+def test_no_visitor_learns_where_the_store_is_and_the_log_has_no_password(tmp_path):
+    with postgresql.running() as make:
+        store = f"{make()}&password=hunter2"
+        open_store(store, str(tmp_path / "evidence"), given=False).close()
+        with serving("--store", "env:HISTORY", "--bind", "127.0.0.1:0", HISTORY=store) as (url, said):
+            site = Site(url, [])
+            unknown = [site.ask(f"/changed?old={old}&new=x") for old in ("%00", "abcd%00", "@%00")]
+            engine = sa.create_engine(store.replace("postgresql:", "postgresql+psycopg:"))
+            with engine.begin() as connection:
+                connection.execute(sa.text("drop table endpoints cascade"))
+            engine.dispose()
+            answer, text = site.ask("/")
+    for known, page in unknown:
+        assert known.status == 200
+        assert "no run is meant by" in page
+    assert answer.status == 503
+    assert "does not serve at the moment" in text
+    for shown in (text, *(page for _, page in unknown)):
+        assert not re.search("hunter2|postgres|history_|endpoints.*exist", shown)
+    assert "postgresql+psycopg:///history_" in said[1]
+    assert "endpoints" in said[1]
+    assert "hunter2" not in "".join(said)
 
 
 @pytest.mark.parametrize(

@@ -57,10 +57,16 @@ _LOCK = 0x0B5C0F
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
 _WRITES = "obs_writes"
+_SECRETS = frozenset({"password", "sslpassword", "passfile"})
+"""Members of a URL's query that libpq takes for a password, or for where one is."""
 
 
 class StoreError(Exception):
-    """What is wrong with a store, in a sentence with its remedy."""
+    """What is wrong with a store, in a sentence with its remedy: for who runs it, not for who visits its site."""
+
+
+class UnknownRunError(StoreError):
+    """The store serves, but no run is meant, or several: for everybody's eyes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +161,7 @@ def _address(url: str, *, typed: bool) -> sa.URL:
         address = sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError) as error:
         raise StoreError("--store is not a URL; example: sqlite:////var/lib/obs/history.db") from error
-    if typed and address.password:
+    if typed and _secrets(address):
         raise StoreError("--store has a password, which others can read there; use --store env:NAME, or PGPASSWORD")
     return address.set(drivername=_DRIVERS.get(address.drivername, address.drivername))
 
@@ -231,9 +237,18 @@ def _failed(engine: sa.Engine, error: sa.exc.DBAPIError) -> StoreError:
 
 
 def _failed_at(address: sa.URL, error: Exception) -> StoreError:
-    """A sentence without the statement and its values, which the exception would print too."""
+    """A sentence without the statement and its values, which the exception would print too, and without passwords."""
     cause = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-    return StoreError(f"the store {address.render_as_string(hide_password=True)} does not serve: {cause}")
+    for secret in _secrets(address):
+        cause = cause.replace(secret, "***")
+    shown = sa.URL.create(address.drivername, host=address.host, database=address.database)
+    return StoreError(f"the store {shown.render_as_string()} does not serve: {cause}")
+
+
+def _secrets(address: sa.URL) -> list[str]:
+    """The passwords in a URL, before its host and in its query."""
+    in_query = (value for name, value in address.normalized_query.items() if name.lower() in _SECRETS)
+    return [secret for secret in (address.password, *itertools.chain.from_iterable(in_query)) if secret]
 
 
 class _Adding:
