@@ -178,6 +178,11 @@ def damaged(how):
     case = json.loads(first)
     with_case = lambda **changes: [header, json.dumps(case | changes) + "\n", *rest]  # noqa: E731 - a table's word
     return {
+        "interrupted": (
+            [header, first, *rest[:-1], rest[-1].replace("non-conformant", "interrupted")],
+            "did not finish",
+        ),
+        "planned and not there": ([header, *rest], "1 of 9 planned cases have no result, first 'put-1/kms'"),
         "no footer": ([header, first, *rest[:-1]], "did not finish"),
         "newer format": ([header.replace('"format": 1', '"format": 99'), first, *rest], "unknown format version: 99"),
         "not json": ([header, first, "{]\n", *rest], "not JSON"),
@@ -195,8 +200,8 @@ def damaged(how):
 
 @pytest.mark.parametrize(
     "how",
-    ["no footer", "newer format", "not json", "empty", "case twice", "wrong deep inside", "nan", "id without end",
-     "id with a line feed", "no time", "nested", "binary"],
+    ["interrupted", "planned and not there", "no footer", "newer format", "not json", "empty", "case twice",
+     "wrong deep inside", "nan", "id without end", "id with a line feed", "no time", "nested", "binary"],
 )  # fmt: skip
 def test_a_damaged_file_gives_one_line_and_leaves_nothing(tmp_path, how):
     lines, said = damaged(how)

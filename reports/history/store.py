@@ -264,8 +264,8 @@ class _Adding:
     def all(self) -> int:
         """Add everything; how many cases."""
         header, footer = self._stream.header, self._stream.footer
-        if footer is None:
-            raise self._error(0, "the run did not finish", "Finish it with run --resume, then add it")
+        if footer is None or footer.conclusion == "interrupted":
+            raise self._unfinished("")
         started = self._time("header.started", header.started)
         endpoint, latest = self._endpoint(header.target.name, header.target.endpoint)
         row = {
@@ -296,6 +296,9 @@ class _Adding:
 
     def _error(self, line: int, problem: str, remedy: str) -> ResultsError:
         return ResultsError(file=self._path, line=line, problem=problem, remedy=remedy)
+
+    def _unfinished(self, detail: str) -> ResultsError:
+        return self._error(0, f"the run did not finish{detail}", "Finish it with run --resume, then add it")
 
     def _time(self, where: str, value: str) -> str:
         """A time as text that sorts: UTC, to the microsecond."""
@@ -342,8 +345,15 @@ class _Adding:
                     _sum_up(self._connection, endpoint, rows)
                 count += len(rows)
                 failed += sum(row["rung"] in FAILING for row in rows)
+            self._whole()
             packer.store(self._vault, self._digest)
         return count, failed
+
+    def _whole(self) -> None:
+        """Refuse a run with gaps: its resumption is another file and fills them, and the two would count twice."""
+        if missing := self._stream.missing:
+            count, first = len(self._stream.header.planned), missing[0][:60]
+            raise self._unfinished(f": {len(missing)} of {count} planned cases have no result, first {first!r}")
 
     def _decoded(self) -> Iterator[tuple[Case, dict[str, Any]]]:
         """Every case, held against its whole shape, with the object it came from."""
