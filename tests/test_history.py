@@ -183,6 +183,11 @@ def damaged(how):
             "did not finish",
         ),
         "planned and not there": ([header, *rest], "1 of 9 planned cases have no result, first 'put-1/kms'"),
+        "digits": (with_case(duration_ms=10**400), "case.duration_ms is a number with too many digits"),
+        "deep last line": ([header, first, *rest[:-1], '{"kind": "footer", "x": ' + "[" * 100_000], "did not finish"),
+        "deep member": ([header, json.dumps(case)[:-1] + ', "x": ' + "[" * 101 + "]" * 101 + "}\n", *rest], "too deep"),
+        "kind of no kind": ([header, first, '{"kind": []}\n', *rest], "unknown kind of line: []"),
+        "escapes twice": ([header, *with_case(id="\x1b[2J")[1:2] * 2, *rest], r"second result for case '\x1b[2J'"),
         "no footer": ([header, first, *rest[:-1]], "did not finish"),
         "newer format": ([header.replace('"format": 1', '"format": 99'), first, *rest], "unknown format version: 99"),
         "not json": ([header, first, "{]\n", *rest], "not JSON"),
@@ -201,7 +206,8 @@ def damaged(how):
 @pytest.mark.parametrize(
     "how",
     ["interrupted", "planned and not there", "no footer", "newer format", "not json", "empty", "case twice",
-     "wrong deep inside", "nan", "id without end", "id with a line feed", "no time", "nested", "binary"],
+     "wrong deep inside", "nan", "id without end", "id with a line feed", "digits", "deep last line", "deep member",
+     "kind of no kind", "escapes twice", "no time", "nested", "binary"],
 )  # fmt: skip
 def test_a_damaged_file_gives_one_line_and_leaves_nothing(tmp_path, how):
     lines, said = damaged(how)
@@ -212,7 +218,8 @@ def test_a_damaged_file_gives_one_line_and_leaves_nothing(tmp_path, how):
     done = obs("history", "add", path, "--store", tmp_path / "h.db")
     assert done.returncode == 2
     assert said in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert done.stderr.endswith("\n")
+    assert done.stderr[:-1].isprintable()
     assert contents(store) == before
     store.close()
 

@@ -25,6 +25,9 @@ ODD = "../a//b?c=d&e#f%2F/<i>'\"/"
 CANARY = "canary-secret-7f3a"
 
 
+HEADER, CASE, *_, FOOTER = (json.dumps(record).encode() + b"\n" for record in samples.run())
+
+
 def hostile(day, rung):
     """A run with markup in every text that an endpoint or a case file can choose."""
     records = samples.run()
@@ -198,7 +201,16 @@ def test_an_upload_is_in_the_history_once(site):
 
 @pytest.mark.parametrize(
     ("body", "said"),
-    [(b"", "header is missing"), (b"{]\n", "not JSON"), (b'{"kind": "header", "format": 99}\n', "format version: 99")],
+    [
+        (b"", "header is missing"),
+        (b"{]\n", "not JSON"),
+        (b'{"kind": "header", "format": 99}\n', "format version: 99"),
+        (HEADER + b'{"kind": []}\n' + FOOTER, "unknown kind of line: []"),
+        (HEADER + CASE.replace(b"12.5", b"1" * 400) + FOOTER, "too many digits"),
+        (HEADER + CASE + b'{"kind": "footer", "x": ' + b"[" * 100_000, "did not finish"),
+        (HEADER + CASE[:-2] + b', "x": ' + b"[" * 101 + b"]" * 101 + b"}\n" + FOOTER, "too deep"),
+    ],
+    ids=["empty", "no JSON", "format", "kind", "digits", "deep end", "deep member"],
 )
 def test_an_upload_that_is_no_results_file_is_told_why(site, body, said):
     answer, text = site.ask("/api/runs", "POST", body, Authorization=f"Bearer {TOKEN}")

@@ -39,7 +39,7 @@ from reports.history.tables import (
     SUMMARIES,
     TEXTS,
 )
-from reports.history.vault import Packer, Vault
+from reports.history.vault import DepthError, Packer, Vault
 from reports.model import ResultsError, Stream
 
 if TYPE_CHECKING:
@@ -357,18 +357,19 @@ class _Adding:
 
     def _decoded(self) -> Iterator[tuple[Case, dict[str, Any]]]:
         """Every case, held against its whole shape, with the object it came from."""
-        try:
-            for _, record in self._stream.cases():
-                yield self._stream.decode(record), dict(record)
-        except RecursionError as error:
-            raise self._error(0, "a line is nested too deep", "Give a results.jsonl as the run wrote it") from error
+        for _, record in self._stream.cases():
+            yield self._stream.decode(record), dict(record)
 
     def _row(self, run: int, case: Case, record: dict[str, Any], packer: Packer) -> dict[str, Any]:
         if not math.isfinite(case.duration_ms) or case.duration_ms < 0:
             problem = f"case.duration_ms of {case.id[:60]!r} is no duration"
             raise self._error(0, problem, "Hold the line against reports/results.schema.json")
         name = self._name("case.id", case.id)
-        at, size = packer.add(record)
+        try:
+            at, size = packer.add(record)
+        except DepthError as error:
+            problem = f"case {case.id[:60]!r} is nested too deep"
+            raise self._error(0, problem, "Give a results.jsonl as the run wrote it") from error
         return {
             "name": name,
             "says": _text(case.says),

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LONG = 512
 """Characters from which on a text stands by itself: below it, its entry in a table costs more than it saves."""
+_DEEPEST = 100
+"""Levels of lists and objects in a case; the schema has nine. Far deeper ones would end every walk over them."""
 _SPOOLED = 1 << 22
 
 Place = tuple[str | int, ...]
@@ -29,6 +31,10 @@ Place = tuple[str | int, ...]
 
 class EvidenceError(Exception):
     """Evidence that cannot be written or read, in a sentence."""
+
+
+class DepthError(Exception):
+    """A case with more levels than any has."""
 
 
 class Vault:
@@ -120,7 +126,10 @@ class Packer:
         self._texts.close()
 
     def add(self, record: dict[str, Any]) -> tuple[int, int]:
-        """Take a case, whose long texts are cut out of *record*; where in the pack it begins, and its size."""
+        """Take a case, whose long texts are cut out of *record*; where in the pack it begins, and its size.
+
+        :raises DepthError: when it is nested too deep.
+        """
         texts = []
         for place, text in list(_long(record, ())):
             data = text.encode("utf-8", "surrogatepass")
@@ -145,6 +154,8 @@ class Packer:
 
 
 def _long(value: object, place: Place) -> Iterator[tuple[Place, str]]:
+    if len(place) > _DEEPEST:
+        raise DepthError
     if isinstance(value, str):
         if len(value) >= LONG:
             yield place, value
