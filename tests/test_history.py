@@ -1,6 +1,8 @@
 """The history from outside: the installed commands over a store, and what they say of files that are not as they should be."""
 
+import contextlib
 import json
+import sqlite3
 import subprocess
 import sys
 
@@ -236,6 +238,9 @@ def test_a_damaged_file_gives_one_line_and_leaves_nothing(tmp_path, how):
         (["runs", "--store", "sqlite://"], "needs a file"),
         (["runs", "--store", "h.db", "--evidence", "ftp://me:hidden@h/x"], "--evidence has a password"),
         (["runs", "--store", "h.db", "--evidence", "nosuch://x"], "no evidence can be kept"),
+        (["runs", "--store", "h.db", "--evidence", "FTP://me:hidden@h/x"], "--evidence has a password"),
+        (["runs", "--store", "h.db", "--evidence", "simplecache::ftp://me:hidden@h/x"], "--evidence has a password"),
+        (["runs", "--store", "h.db", "--evidence", "/dev/null/x"], "no evidence can be kept"),
         (["changed", "abcdef", "@9", "--store", "h.db"], "no run is meant by 'abcdef'"),
         (["add", "nowhere.jsonl", "--store", "h.db"], "cannot be read"),
     ],
@@ -246,6 +251,22 @@ def test_what_a_user_gets_wrong_is_one_line_without_the_password(tmp_path, monke
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert said in done.stderr
     assert "hidden" not in done.stderr
+    assert not any(b"hidden" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("place", ["nosuch://x", "/dev/null/x", "ftp://me:hidden@h/x"])
+def test_a_place_of_evidence_that_is_none_is_not_remembered(tmp_path, place):
+    assert obs("history", "runs", "--store", tmp_path / "h.db", "--evidence", place).returncode == 2
+    done = obs("history", "add", run_file(tmp_path, 1), "--store", tmp_path / "h.db")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_who_only_asks_does_not_wait_for_who_adds(command, tmp_path):
+    open_store(str(tmp_path / "h.db")).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "h.db", isolation_level=None)) as adding:
+        adding.execute("BEGIN IMMEDIATE")
+        done = command("history", "runs", "--store", "h.db", timeout=300)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "none\n", "")
 
 
 def test_a_store_that_does_not_serve_is_named_by_scheme_host_and_database_alone(tmp_path, monkeypatch):

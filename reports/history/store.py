@@ -134,11 +134,15 @@ def open_store(url: str | None = None, evidence: str | None = None, *, given: bo
     :param given: whether *url* was typed and must therefore not hold a password.
     """
     address = _address(url or default_store(), typed=given)
+    _refuse_password(evidence)
     try:
         engine = _engine(address)
-        with _writing(engine) as connection:
-            _migrate(connection)
-            location = _evidence(connection, address, evidence)
+        with engine.begin() as connection:
+            current, place = _state(connection)
+        vault = Vault(_place(address, evidence, place))
+        if not current or place is None:
+            with _writing(engine) as connection:
+                vault = _prepared(connection, address, evidence, vault)
     except (sa.exc.DBAPIError, sa.exc.NoSuchModuleError) as error:
         raise _failed_at(address, error) from error
     except ModuleNotFoundError as error:
@@ -146,7 +150,7 @@ def open_store(url: str | None = None, evidence: str | None = None, *, given: bo
             "pip install 'obs-conformance[history-postgresql]'" if "psycopg" in str(error) else "install its driver"
         )
         raise StoreError(f"the store needs a driver that is not installed ({error.name}): {remedy}") from error
-    return Store(engine, Vault(location))
+    return Store(engine, vault)
 
 
 def _address(url: str, *, typed: bool) -> sa.URL:
@@ -198,38 +202,58 @@ def _writing(engine: sa.Engine) -> Iterator[sa.Connection]:
         yield connection
 
 
-def _migrate(connection: sa.Connection) -> None:
+def _config(connection: sa.Connection) -> alembic.config.Config:
     config = alembic.config.Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
-    script = ScriptDirectory.from_config(config)
+    return config
+
+
+def _state(connection: sa.Connection) -> tuple[bool, str | None]:
+    """Whether the tables are those of this version, and where the evidence is kept, if that is settled."""
+    script = ScriptDirectory.from_config(_config(connection))
     current = MigrationContext.configure(connection).get_current_revision()
-    if current == script.get_current_head():
-        return
     if current is not None and current not in {step.revision for step in script.walk_revisions()}:
         raise StoreError(f"the store is of a newer version of this program (step {current}); update obs-conformance")
-    if current is None and sa.inspect(connection).has_table("runs"):
-        raise StoreError("the database has a table runs that is not of this program; give the store one of its own")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    alembic.command.upgrade(config, "head")
+    if current is None:
+        if sa.inspect(connection).has_table("runs"):
+            raise StoreError("the database has a table runs that is not of this program; give the store one of its own")
+        return False, None
+    place = connection.execute(sa.select(SETTINGS.c.value).where(SETTINGS.c.name == "evidence")).scalar()
+    return current == script.get_current_head(), place
 
 
-def _evidence(connection: sa.Connection, address: sa.URL, wanted: str | None) -> str:
-    kept = connection.execute(sa.select(SETTINGS.c.value).where(SETTINGS.c.name == "evidence")).scalar()
-    if wanted is not None and re.match(r"[a-z0-9+.-]+://[^/]*:[^/]*@", wanted):
+def _prepared(connection: sa.Connection, address: sa.URL, wanted: str | None, tried: Vault) -> Vault:
+    """Make or update the tables, and settle where the evidence is kept, unless another did in between."""
+    current, place = _state(connection)
+    if not current:
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        alembic.command.upgrade(_config(connection), "head")
+    if place is not None:
+        return Vault(_place(address, wanted, place))
+    tried.prepare()
+    connection.execute(sa.insert(SETTINGS), [{"name": "evidence", "value": tried.location}])
+    return tried
+
+
+def _refuse_password(location: str | None) -> None:
+    if location is not None and re.search("://[^/]*:[^/]*@", location):
         raise StoreError("--evidence has a password; the drivers of fsspec take theirs from the environment")
+
+
+def _place(address: sa.URL, wanted: str | None, kept: str | None) -> str:
+    """Where the evidence is to be: where it is *kept*, or else where it is *wanted*, or else beside the store."""
     if wanted is not None and "://" not in wanted:
         wanted = str(Path(wanted).absolute())
     if kept is not None:
         if wanted is not None and wanted != kept:
             raise StoreError(f"this store keeps its evidence at {kept}; leave --evidence out, or move the files there")
-        return str(kept)
-    if wanted is None:
-        sqlite = address.get_backend_name() == "sqlite"
-        base = Path(str(address.database)).absolute() if sqlite else Path(default_store().removeprefix("sqlite:///"))
-        wanted = f"{base}.evidence"
-    connection.execute(sa.insert(SETTINGS), [{"name": "evidence", "value": wanted}])
-    return wanted
+        return kept
+    if wanted is not None:
+        return wanted
+    sqlite = address.get_backend_name() == "sqlite"
+    base = Path(str(address.database)).absolute() if sqlite else Path(default_store().removeprefix("sqlite:///"))
+    return f"{base}.evidence"
 
 
 def _failed(engine: sa.Engine, error: sa.exc.DBAPIError) -> StoreError:

@@ -43,9 +43,16 @@ class Vault:
     def __init__(self, location: str) -> None:
         try:
             self._system, self._root = url_to_fs(location)
-        except (ImportError, ValueError, OSError) as error:
+        except Exception as error:
             raise EvidenceError(f"no evidence can be kept at {location}: {error}") from error
         self.location = location
+
+    def prepare(self) -> None:
+        """Make the folder, as every write does: a place where that fails is none to be remembered."""
+        try:
+            self._system.makedirs(self._root, exist_ok=True)
+        except Exception as error:
+            raise EvidenceError(f"no evidence can be kept at {self.location}: {error}") from error
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file, whole; what stood there had the same digest."""
