@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from reports.history.store import Store
 
 _SHORTEST_TOKEN = 16
+_LARGEST_WITHOUT_UPLOAD = 64 << 10
+_CONNECTIONS = 20
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -182,25 +184,45 @@ def _serve(options: argparse.Namespace) -> int:
         try:
             import waitress
 
-            from reports.history.site import LARGEST_UPLOAD, LOOPBACK, make_site
+            from reports.history.site import LOOPBACK, make_site
         except ModuleNotFoundError as error:
             raise UsageError(
                 f"this needs the extra: pip install 'obs-conformance[history]' (no {error.name})"
             ) from error
-        hosts = {*LOOPBACK, *options.name} if _is_loopback(host) or options.name else None
+        shown = f"[{host}]" if ":" in host else host
+        hosts = {*LOOPBACK, shown, *options.name} if _is_loopback(host) or options.name else None
         site = make_site(store, token=token, hosts=hosts)
         try:
-            server = waitress.create_server(
-                site, host=host, port=port, ident=None, max_request_body_size=LARGEST_UPLOAD + 1
-            )
+            server = waitress.create_server(site, host=host, port=port, ident=None, **_limits(token))
         except OSError as error:
             raise UsageError(f"--bind {options.bind}: {error.strerror or error}") from error
-        shown = f"[{host}]" if ":" in host else host
-        print(f"http://{shown}:{server.effective_port}", flush=True)
+        except ValueError as error:
+            raise UsageError(f"--bind {options.bind}: there is no such host; give HOST:PORT") from error
+        print(f"http://{shown}:{_port(server)}", flush=True)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         server.run()
         server.close()
     return 0
+
+
+def _limits(token: str | None) -> dict[str, int]:
+    """What waitress takes of a request before the site sees it, in bytes, and of how many at once.
+
+    It writes a body down before anybody asks for the token: without uploads nobody has one to send, and with them it is
+    the number of connections that bounds what the temporary folder has to hold.
+    """
+    from reports.history.site import LARGEST_UPLOAD
+
+    if token is None:
+        return {"max_request_body_size": _LARGEST_WITHOUT_UPLOAD}
+    return {"max_request_body_size": LARGEST_UPLOAD + 1, "connection_limit": _CONNECTIONS}
+
+
+def _port(server: Any) -> int:  # noqa: ANN401 - waitress has no types
+    """Where a server listens; at the first of its addresses, if its name has several."""
+    several = getattr(server, "effective_listen", None)
+    port: int = several[0][1] if several else server.effective_port
+    return port
 
 
 def _bind(said: str) -> tuple[str, int]:

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import urllib.parse
 
 import postgresql
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 from browser import Reader
 from commands import BIN, heed_sigint
 
+from conformance import history_command
 from reports.history.store import open_store
 from reports.tests import samples
 from reports.tests.pages import HOSTILE
@@ -73,10 +75,10 @@ class Site:
 
 
 @contextlib.contextmanager
-def serving(*arguments, **variables):
+def serving(*arguments, program=(BIN / "obs-conformance",), **variables):
     """The address of a site that runs, and a list that holds afterwards what it said."""
     process = subprocess.Popen(
-        [BIN / "obs-conformance", "serve", *arguments],
+        [*program, "serve", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -235,7 +237,43 @@ def test_the_history_holds_only_what_the_results_file_holds(tmp_path, monkeypatc
     assert CANARY not in dump
 
 
-@pytest.mark.parametrize("bind", ["8080", "nowhere", "127.0.0.1:x", "127.0.0.1:99999"])
+TWO_ADDRESSES = """
+import socket, sys
+from conformance.cli import main
+one = socket.getaddrinfo
+socket.getaddrinfo = lambda host, *a, **k: [
+    found for name in (("127.0.0.1", "127.0.0.2") if host == "localhost" else (host,)) for found in one(name, *a, **k)
+]
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_name_with_two_addresses_is_served_at_both(tmp_path):
+    program = (sys.executable, "-c", TWO_ADDRESSES)
+    with serving("--store", tmp_path / "h.db", "--bind", "localhost:0", program=program) as (url, _):
+        assert Site(url.replace("localhost", "127.0.0.1"), []).ask("/")[0].status == 200
+    assert url.startswith("http://localhost:")
+
+
+def test_the_address_that_is_printed_answers_whichever_of_loopback_it_is(tmp_path):
+    with serving("--store", tmp_path / "h.db", "--bind", "127.0.0.2:0") as (url, _):
+        site = Site(url, [])
+        assert url.startswith("http://127.0.0.2:")
+        assert [site.ask("/")[0].status, site.ask("/", Host="evil.example")[0].status] == [200, 421]
+
+
+def test_a_site_without_uploads_takes_no_large_body_from_anybody(site, tmp_path):
+    with serving("--store", tmp_path / "h.db", "--bind", "127.0.0.1:0") as (url, _):
+        assert Site(url, []).ask("/api/runs", "POST", Content_Length="100000")[0].status == 413
+        assert Site(url, []).ask("/api/runs", "POST", b"x")[0].status == 403
+    assert site.ask("/api/runs", "POST", b"x" * 100_000)[0].status == 401
+
+
+def test_a_site_with_uploads_holds_few_bodies_at_once():
+    assert history_command._limits(TOKEN) == {"max_request_body_size": (256 << 20) + 1, "connection_limit": 20}
+
+
+@pytest.mark.parametrize("bind", ["8080", "nowhere", "127.0.0.1:x", "127.0.0.1:99999", "a..b:8081", "[::zz]:8081"])
 def test_an_address_that_is_none_is_said_in_one_line(command, bind):
     done = command("serve", "--store", "h.db", "--bind", bind)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
