@@ -9,6 +9,7 @@ import contextlib
 import ipaddress
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from reports.history.store import Store
 
 _SHORTEST_TOKEN = 16
+_TOKEN = re.compile("[!-~]([ -~]*[!-~])?")
 _LARGEST_WITHOUT_UPLOAD = 64 << 10
 _CONNECTIONS = 20
 
@@ -101,21 +103,29 @@ def _opened(options: argparse.Namespace) -> Iterator[Store]:
 
 
 def _add(options: argparse.Namespace, store: Store) -> int:
-    for path in options.results:
-        added = store.add(path / "results.jsonl" if path.is_dir() else path)
+    paths = [path / "results.jsonl" if path.is_dir() else path for path in options.results]
+    for path in store.ordered(paths):
+        added = store.add(path)
         if options.json:
-            print(json.dumps({"run": added.digest, "cases": added.cases, "new": added.new}))
+            print(json.dumps({"run": added.digest, "cases": added.cases, "new": added.new, "file": str(path)}))
         else:
-            print(f"{added.digest[:12]}  {added.cases} cases, {'added' if added.new else 'was there'}")
+            told = f"{added.digest[:12]}  {added.cases} cases, {'added' if added.new else 'was there'}"
+            print(told if len(paths) == 1 else f"{told}  {path}")
     return 0
 
 
-def _told(options: argparse.Namespace, store: Store, ask: Callable[[sa.Connection], list[dict[str, Any]]]) -> int:
-    """Print the rows of an answer, as JSON or in columns."""
+def _told(
+    options: argparse.Namespace,
+    store: Store,
+    ask: Callable[[sa.Connection], list[dict[str, Any]]],
+    most: int | None = None,
+) -> int:
+    """Print the rows of an answer: all as JSON, or in columns, and then how many more there are than *most*."""
     with store.reading() as connection:
-        rows = ask(connection)
+        found = ask(connection)
+    rows = found[:most]
     if options.json:
-        print(json.dumps(rows, indent=1))
+        print(json.dumps(found, indent=1))
     elif rows:
         table = [
             [name.replace("_", " ") for name in rows[0]],
@@ -124,6 +134,8 @@ def _told(options: argparse.Namespace, store: Store, ask: Callable[[sa.Connectio
         widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
         for row in table:
             print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        if len(found) > len(rows):
+            print(f"and {len(found) - len(rows)} more, which --json shows")
     else:
         print("none")
     return 0
@@ -139,7 +151,7 @@ def _cell(value: object) -> str:
 def _runs(options: argparse.Namespace, store: Store) -> int:
     from reports.history import queries
 
-    return _told(options, store, lambda connection: queries.runs(connection, options.endpoint))
+    return _told(options, store, lambda connection: queries.runs(connection, options.endpoint), queries.PAGE)
 
 
 def _trend(options: argparse.Namespace, store: Store) -> int:
@@ -247,4 +259,6 @@ def _token(variable: str | None) -> str | None:
         raise UsageError(
             f"--upload-token-env {variable}: the variable has to hold {_SHORTEST_TOKEN} characters or more"
         )
+    if not _TOKEN.fullmatch(token):
+        raise UsageError(f"--upload-token-env {variable}: a header carries only printable ASCII, no space at its ends")
     return token

@@ -6,17 +6,19 @@ import sqlite3
 import subprocess
 import sys
 
+import alembic.command
+import alembic.config
 import postgresql
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from commands import obs
+from commands import ROOT, obs
 
 from reports.history import queries
 from reports.history.store import open_store
 from reports.history.summaries import Summary, fold
-from reports.history.tables import METADATA, RESULTS, SUMMARIES
+from reports.history.tables import METADATA, RESULTS, RUNS, SUMMARIES
 from reports.tests import samples
 
 LONG = "<Error>" + "x" * 600 + "</Error>"
@@ -236,6 +238,8 @@ def test_a_damaged_file_gives_one_line_and_leaves_nothing(tmp_path, how):
         (["runs", "--store", "env:NOT_SET_ANYWHERE"], "NOT_SET_ANYWHERE"),
         (["runs", "--store", "nosuch://x/y"], "does not serve"),
         (["runs", "--store", "sqlite://"], "needs a file"),
+        (["runs", "--store", "/dev/null/x/h.db"], "no store can be kept in /dev/null/x: Not a directory"),
+        (["runs", "--store", "sqlite:///h.db?timeout=abc"], "does not serve: could not convert"),
         (["runs", "--store", "h.db", "--evidence", "ftp://me:hidden@h/x"], "--evidence has a password"),
         (["runs", "--store", "h.db", "--evidence", "nosuch://x"], "no evidence can be kept"),
         (["runs", "--store", "h.db", "--evidence", "FTP://me:hidden@h/x"], "--evidence has a password"),
@@ -286,6 +290,55 @@ def test_a_store_of_a_newer_version_is_left_alone(tmp_path):
     done = obs("history", "runs", "--store", tmp_path / "h.db")
     assert done.returncode == 2
     assert "newer version" in done.stderr
+
+
+def migrated_to(revision, engine):
+    """Tables as an older version of the program made them."""
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(ROOT / "reports" / "history" / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        alembic.command.upgrade(config, revision)
+
+
+@pytest.mark.parametrize("kind", ["SQLite", "PostgreSQL"])
+def test_a_store_of_the_first_version_is_brought_up_to_date_and_holds_large_packs(request, tmp_path, kind):
+    url = f"sqlite:///{tmp_path / 'h.db'}" if kind == "SQLite" else request.getfixturevalue("database")()
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    migrated_to("0001", engine)
+    engine.dispose()
+    store = open_store(url, str(tmp_path / "evidence"))
+    digest = store.add(run_file(tmp_path, 1)).digest
+    with store.engine.begin() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+        connection.execute(sa.update(RESULTS).values(at=5 << 30))
+        assert queries.place(connection, digest, "put-1/kms")["at"] == 5 << 30
+    store.close()
+
+
+def test_runs_beyond_the_first_300_are_told_of_and_are_in_json(tmp_path):
+    store = open_store(str(tmp_path / "h.db"))
+    digest = store.add(run_file(tmp_path, 1)).digest
+    with store.engine.begin() as connection:
+        row = dict(connection.execute(sa.select(RUNS)).mappings().one())
+        rows = [row | {"id": number, "digest": f"{number:064}"} for number in range(2, 303)]
+        connection.execute(sa.insert(RUNS), rows)
+    store.close()
+    told = obs("history", "runs", "--store", tmp_path / "h.db").stdout.splitlines()
+    assert (len(told), told[-1]) == (302, "and 2 more, which --json shows")
+    answer = json.loads(obs("history", "runs", "--store", tmp_path / "h.db", "--json").stdout)
+    assert len(answer) == 302
+    assert digest in {run["digest"] for run in answer}
+
+
+def test_files_go_in_as_their_runs_started_and_what_is_none_comes_last(tmp_path):
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text("{}\n", "utf-8")
+    files = [run_file(tmp_path, day) for day in (3, 1, 2)]
+    done = obs("history", "add", bad, *files, "--store", tmp_path / "h.db")
+    assert done.returncode == 2
+    assert "bad.jsonl" in done.stderr
+    assert [line.rpartition("-")[2] for line in done.stdout.splitlines()] == ["1.jsonl", "2.jsonl", "3.jsonl"]
 
 
 def test_without_the_extra_the_command_names_it(tmp_path):

@@ -280,10 +280,14 @@ def test_an_address_that_is_none_is_said_in_one_line(command, bind):
     assert "HOST:PORT" in done.stderr
 
 
-def test_a_short_token_is_refused_and_not_shown(command):
-    done = command("serve", "--store", "h.db", "--upload-token-env", "T", env=os.environ | {"T": "short-token"})
-    assert done.returncode == 2
-    assert "short-token" not in done.stderr
+@pytest.mark.parametrize(
+    ("token", "said"), [("short-token", "16 characters"), ("long-enough-tökén", "ASCII"), (f"{TOKEN} ", "ASCII")]
+)
+def test_a_token_that_is_short_or_that_no_header_carries_is_refused_and_not_shown(command, token, said):
+    done = command("serve", "--store", "h.db", "--upload-token-env", "T", env=os.environ | {"T": token})
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert said in done.stderr
+    assert token.strip() not in done.stderr
 
 
 @pytest.mark.parametrize("dark", [False, True])

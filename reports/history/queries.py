@@ -63,12 +63,13 @@ def matrix(connection: sa.Connection) -> dict[str, dict[str, str]]:
     return found
 
 
-def runs(connection: sa.Connection, endpoint: str | None = None, page: int = 0) -> list[Row]:
-    """Runs, latest first, ``PAGE`` at a time."""
+def runs(connection: sa.Connection, endpoint: str | None = None, page: int | None = None) -> list[Row]:
+    """Runs, latest first, ``PAGE`` at a time; all of them if no page is asked for."""
     query = sa.select(*_ENDPOINT, *_RUN).join(ENDPOINTS, ENDPOINTS.c.id == RUNS.c.endpoint_id)
     if endpoint is not None:
         query = query.where(_is_endpoint(endpoint))
-    return _rows(connection, query.order_by(RUNS.c.started.desc(), RUNS.c.digest).limit(PAGE).offset(page * PAGE))
+    query = query.order_by(RUNS.c.started.desc(), RUNS.c.digest)
+    return _rows(connection, query if page is None else query.limit(PAGE).offset(page * PAGE))
 
 
 def run(connection: sa.Connection, digest: str) -> Row | None:

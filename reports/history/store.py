@@ -94,6 +94,13 @@ class Store:
         except sa.exc.DBAPIError as error:
             raise _failed(self.engine, error) from error
 
+    def ordered(self, paths: Sequence[Path]) -> list[Path]:
+        """Results files in the order in which their runs started: one that comes in late has all summed up again.
+
+        Those that are no results files come last, where ``add`` says what is wrong with them.
+        """
+        return sorted(paths, key=_started)
+
     def add(self, path: Path) -> Added:
         """Add a results file; the same file again changes nothing.
 
@@ -122,7 +129,7 @@ class Store:
 def default_store() -> str:
     """The SQLite file in the user's data folder, as a URL."""
     folder = platformdirs.user_data_path("obs-conformance", appauthor=False)
-    folder.mkdir(parents=True, exist_ok=True)
+    _make_folder(folder)
     return f"sqlite:///{folder / 'history.db'}"
 
 
@@ -143,7 +150,7 @@ def open_store(url: str | None = None, evidence: str | None = None, *, given: bo
         if not current or place is None:
             with _writing(engine) as connection:
                 vault = _prepared(connection, address, evidence, vault)
-    except (sa.exc.DBAPIError, sa.exc.NoSuchModuleError) as error:
+    except sa.exc.DBAPIError as error:
         raise _failed_at(address, error) from error
     except ModuleNotFoundError as error:
         remedy = (
@@ -170,13 +177,20 @@ def _address(url: str, *, typed: bool) -> sa.URL:
     return address.set(drivername=_DRIVERS.get(address.drivername, address.drivername))
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"no store can be kept in {folder}: {error.strerror or error}") from error
+
+
 def _engine(address: sa.URL) -> sa.Engine:
     if address.get_backend_name() != "sqlite":
-        return sa.create_engine(address, pool_pre_ping=True)
+        return _created(address, pool_pre_ping=True)
     if address.database in {None, "", ":memory:"}:
         raise StoreError("--store needs a file: what is only in memory is no history")
-    Path(str(address.database)).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(address, connect_args={"timeout": 60, "check_same_thread": False})
+    _make_folder(Path(str(address.database)).parent)
+    engine = _created(address, connect_args={"timeout": 60, "check_same_thread": False})
 
     # The driver opens transactions late and ends them before DDL; this is SQLAlchemy's own recipe against that.
     @sa.event.listens_for(engine, "connect")
@@ -191,6 +205,13 @@ def _engine(address: sa.URL) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITES) else "BEGIN")
 
     return engine
+
+
+def _created(address: sa.URL, **options: Any) -> sa.Engine:  # noqa: ANN401 - of SQLAlchemy
+    try:
+        return sa.create_engine(address, **options)
+    except (sa.exc.ArgumentError, TypeError, ValueError) as error:
+        raise _failed_at(address, error) from error
 
 
 @contextlib.contextmanager
@@ -325,14 +346,11 @@ class _Adding:
         return self._error(0, f"the run did not finish{detail}", "Finish it with run --resume, then add it")
 
     def _time(self, where: str, value: str) -> str:
-        """A time as text that sorts: UTC, to the microsecond."""
         try:
-            moment = datetime.fromisoformat(value)
-            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+            return _utc(value)
         except (ValueError, OverflowError) as error:
             problem = f"{where} is no time: {value[:40]!r}"
             raise self._error(0, problem, "Hold the line against reports/results.schema.json") from error
-        return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
     def _name(self, where: str, value: str) -> str:
         if not value or len(value) > _LONGEST_NAME or _UNPRINTABLE.search(value):
@@ -420,6 +438,21 @@ class _Adding:
         rows = [{"run_id": run, "clause_id": ids[name], "verdict": result.verdict} for name, result in results.items()]
         if rows:
             self._connection.execute(sa.insert(CLAUSE_RESULTS), rows)
+
+
+def _utc(value: str) -> str:
+    """A time as text that sorts: UTC, to the microsecond."""
+    moment = datetime.fromisoformat(value)
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _started(path: Path) -> tuple[bool, str]:
+    """Sorts results files by their start, and what is none behind them."""
+    try:
+        return False, _utc(Stream(path).header.started)
+    except (ResultsError, ValueError, OverflowError):
+        return True, ""
 
 
 def _batched(items: Iterator[_T], size: int) -> Iterator[list[_T]]:
