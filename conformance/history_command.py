@@ -9,6 +9,7 @@ import contextlib
 import ipaddress
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from reports.history.store import Store
 
 _SHORTEST_TOKEN = 16
+_TOKEN = re.compile("[!-~]([ -~]*[!-~])?")
+_LARGEST_WITHOUT_UPLOAD = 64 << 10
+_CONNECTIONS = 20
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -99,21 +103,29 @@ def _opened(options: argparse.Namespace) -> Iterator[Store]:
 
 
 def _add(options: argparse.Namespace, store: Store) -> int:
-    for path in options.results:
-        added = store.add(path / "results.jsonl" if path.is_dir() else path)
+    paths = [path / "results.jsonl" if path.is_dir() else path for path in options.results]
+    for path in store.ordered(paths):
+        added = store.add(path)
         if options.json:
-            print(json.dumps({"run": added.digest, "cases": added.cases, "new": added.new}))
+            print(json.dumps({"run": added.digest, "cases": added.cases, "new": added.new, "file": str(path)}))
         else:
-            print(f"{added.digest[:12]}  {added.cases} cases, {'added' if added.new else 'was there'}")
+            told = f"{added.digest[:12]}  {added.cases} cases, {'added' if added.new else 'was there'}"
+            print(told if len(paths) == 1 else f"{told}  {path}")
     return 0
 
 
-def _told(options: argparse.Namespace, store: Store, ask: Callable[[sa.Connection], list[dict[str, Any]]]) -> int:
-    """Print the rows of an answer, as JSON or in columns."""
+def _told(
+    options: argparse.Namespace,
+    store: Store,
+    ask: Callable[[sa.Connection], list[dict[str, Any]]],
+    most: int | None = None,
+) -> int:
+    """Print the rows of an answer: all as JSON, or in columns, and then how many more there are than *most*."""
     with store.reading() as connection:
-        rows = ask(connection)
+        found = ask(connection)
+    rows = found[:most]
     if options.json:
-        print(json.dumps(rows, indent=1))
+        print(json.dumps(found, indent=1))
     elif rows:
         table = [
             [name.replace("_", " ") for name in rows[0]],
@@ -122,6 +134,8 @@ def _told(options: argparse.Namespace, store: Store, ask: Callable[[sa.Connectio
         widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
         for row in table:
             print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        if len(found) > len(rows):
+            print(f"and {len(found) - len(rows)} more, which --json shows")
     else:
         print("none")
     return 0
@@ -137,7 +151,7 @@ def _cell(value: object) -> str:
 def _runs(options: argparse.Namespace, store: Store) -> int:
     from reports.history import queries
 
-    return _told(options, store, lambda connection: queries.runs(connection, options.endpoint))
+    return _told(options, store, lambda connection: queries.runs(connection, options.endpoint), queries.PAGE)
 
 
 def _trend(options: argparse.Namespace, store: Store) -> int:
@@ -182,25 +196,45 @@ def _serve(options: argparse.Namespace) -> int:
         try:
             import waitress
 
-            from reports.history.site import LARGEST_UPLOAD, LOOPBACK, make_site
+            from reports.history.site import LOOPBACK, make_site
         except ModuleNotFoundError as error:
             raise UsageError(
                 f"this needs the extra: pip install 'obs-conformance[history]' (no {error.name})"
             ) from error
-        hosts = {*LOOPBACK, *options.name} if _is_loopback(host) or options.name else None
+        shown = f"[{host}]" if ":" in host else host
+        hosts = {*LOOPBACK, shown, *options.name} if _is_loopback(host) or options.name else None
         site = make_site(store, token=token, hosts=hosts)
         try:
-            server = waitress.create_server(
-                site, host=host, port=port, ident=None, max_request_body_size=LARGEST_UPLOAD + 1
-            )
+            server = waitress.create_server(site, host=host, port=port, ident=None, **_limits(token))
         except OSError as error:
             raise UsageError(f"--bind {options.bind}: {error.strerror or error}") from error
-        shown = f"[{host}]" if ":" in host else host
-        print(f"http://{shown}:{server.effective_port}", flush=True)
+        except ValueError as error:
+            raise UsageError(f"--bind {options.bind}: there is no such host; give HOST:PORT") from error
+        print(f"http://{shown}:{_port(server)}", flush=True)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         server.run()
         server.close()
     return 0
+
+
+def _limits(token: str | None) -> dict[str, int]:
+    """What waitress takes of a request before the site sees it, in bytes, and of how many at once.
+
+    It writes a body down before anybody asks for the token: without uploads nobody has one to send, and with them it is
+    the number of connections that bounds what the temporary folder has to hold.
+    """
+    from reports.history.site import LARGEST_UPLOAD
+
+    if token is None:
+        return {"max_request_body_size": _LARGEST_WITHOUT_UPLOAD}
+    return {"max_request_body_size": LARGEST_UPLOAD + 1, "connection_limit": _CONNECTIONS}
+
+
+def _port(server: Any) -> int:  # noqa: ANN401 - waitress has no types
+    """Where a server listens; at the first of its addresses, if its name has several."""
+    several = getattr(server, "effective_listen", None)
+    port: int = several[0][1] if several else server.effective_port
+    return port
 
 
 def _bind(said: str) -> tuple[str, int]:
@@ -225,4 +259,6 @@ def _token(variable: str | None) -> str | None:
         raise UsageError(
             f"--upload-token-env {variable}: the variable has to hold {_SHORTEST_TOKEN} characters or more"
         )
+    if not _TOKEN.fullmatch(token):
+        raise UsageError(f"--upload-token-env {variable}: a header carries only printable ASCII, no space at its ends")
     return token

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import reprlib
 import types
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -490,6 +491,8 @@ class _ShapeError(Exception):
     """A value that is not what the schema says: where in the line, and what is wrong."""
 
 
+_SHOWN = 80
+"""Characters of an id in a message, which quotes it: an id out of a file may hold what moves a terminal's cursor."""
 _ONE_RUN = "Put each run in a file of its own"
 _RELIED_ON: tuple[tuple[str, type], ...] = (
     ("id", str), ("says", str), ("area", str), ("level", str), ("rung", str), ("reason", str),
@@ -505,12 +508,11 @@ class _Reader:
         self._header: Header | None = None
         self._cases: dict[str, Case] = {}
         self._footer: Footer | None = None
-        self._takers: Mapping[object, Callable[[int, Mapping[str, object]], None]] = {
+        self._takers: Mapping[str, Callable[[int, Mapping[str, object]], None]] = {
             "header": self._take_header,
             "case": self._take_case,
             "footer": self._take_footer,
         }
-        self._known = frozenset(self._takers)
 
     def take_first(self, line: bytes) -> None:
         """Take the line that has to be the header."""
@@ -543,7 +545,7 @@ class _Reader:
         """Return the footer on the last line of the file; None when another kind of line, or half a line, is there."""
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         if not isinstance(record, dict) or record.get("kind") != "footer":
             return None
@@ -555,12 +557,12 @@ class _Reader:
         if record is None:
             return None
         kind = record.get("kind")
-        if ended and kind in self._known:
+        if not isinstance(kind, str) or kind not in self._takers:
+            raise self._unknown_kind(number, kind)
+        if ended:
             raise self._after_footer(number, kind)
         if kind == "header":
             raise self._second_header(number)
-        if kind not in self._known:
-            raise self._unknown_kind(number, kind)
         if kind == "case":
             for name, of in _RELIED_ON:
                 if type(record.get(name)) is not of:
@@ -570,7 +572,7 @@ class _Reader:
 
     def repeated(self, number: int, name: str) -> ResultsError:
         """Return what to say of a case that has a result already."""
-        return self._error(number, f"a second result for case {name}", _ONE_RUN)
+        return self._error(number, f"a second result for case {_quoted(name)}", _ONE_RUN)
 
     def decode_case(self, number: int, record: Mapping[str, object]) -> Case:
         """Return the case on a line."""
@@ -595,7 +597,7 @@ class _Reader:
         version = record.get("format")
         if type(version) is not int or version != FORMAT:
             remedy = f"This program reads format {FORMAT}; use the version of the suite that wrote the file"
-            raise self._error(number, f"unknown format version: {version!r}", remedy)
+            raise self._error(number, f"unknown format version: {_quoted(version)}", remedy)
         self._header = self._decode(Header, number, record)
 
     def _take_case(self, number: int, record: Mapping[str, object]) -> None:
@@ -614,7 +616,7 @@ class _Reader:
             raise self._error(number, str(error), "Hold the line against reports/results.schema.json") from error
 
     def _unknown_kind(self, number: int, kind: object) -> ResultsError:
-        return self._error(number, f"unknown kind of line: {kind!r}", "A line is a header, a case or a footer")
+        return self._error(number, f"unknown kind of line: {_quoted(kind)}", "A line is a header, a case or a footer")
 
     def _after_footer(self, number: int, kind: object) -> ResultsError:
         return self._error(number, f"a {kind} after the footer", _ONE_RUN)
@@ -629,6 +631,13 @@ class _Reader:
         return ResultsError(file=self.path, line=number, problem=problem, remedy=remedy)
 
 
+def _quoted(value: object) -> str:
+    """A value out of a file as one short line of plain characters, however long, deep or odd it is."""
+    return _REPR.repr(value)
+
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = _SHOWN
 _DECODE = json.JSONDecoder().raw_decode
 
 
@@ -666,7 +675,12 @@ def _instance(kind: type[_T], value: object, where: str) -> _T:
 
 
 def _number(value: object, where: str) -> float:
-    return float(value) if type(value) is int else _instance(float, value, where)
+    if type(value) is not int:
+        return _instance(float, value, where)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise _ShapeError(f"{where} is a number with too many digits") from error
 
 
 def _bytes(value: object, where: str) -> bytes:
@@ -685,12 +699,12 @@ def _tuple(hint: object, value: object, where: str) -> object:
 
 def _mapping(hint: object, value: object, where: str) -> object:
     members = _instance(dict, value, where)
-    return {name: _value(get_args(hint)[1], item, f"{where}.{name}") for name, item in members.items()}
+    return {name: _value(get_args(hint)[1], item, f"{where}[{_quoted(name)}]") for name, item in members.items()}
 
 
 def _choice(hint: object, value: object, where: str) -> object:
     if isinstance(value, bool | list | dict) or value not in get_args(hint):
-        raise _ShapeError(f"{where} is {value!r}, not one of {', '.join(map(str, get_args(hint)))}")
+        raise _ShapeError(f"{where} is {_quoted(value)}, not one of {', '.join(map(str, get_args(hint)))}")
     return value
 
 

@@ -1,20 +1,24 @@
 """The history from outside: the installed commands over a store, and what they say of files that are not as they should be."""
 
+import contextlib
 import json
+import sqlite3
 import subprocess
 import sys
 
+import alembic.command
+import alembic.config
 import postgresql
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from commands import obs
+from commands import ROOT, obs
 
 from reports.history import queries
 from reports.history.store import open_store
 from reports.history.summaries import Summary, fold
-from reports.history.tables import METADATA, RESULTS, SUMMARIES
+from reports.history.tables import METADATA, RESULTS, RUNS, SUMMARIES
 from reports.tests import samples
 
 LONG = "<Error>" + "x" * 600 + "</Error>"
@@ -178,6 +182,16 @@ def damaged(how):
     case = json.loads(first)
     with_case = lambda **changes: [header, json.dumps(case | changes) + "\n", *rest]  # noqa: E731 - a table's word
     return {
+        "interrupted": (
+            [header, first, *rest[:-1], rest[-1].replace("non-conformant", "interrupted")],
+            "did not finish",
+        ),
+        "planned and not there": ([header, *rest], "1 of 9 planned cases have no result, first 'put-1/kms'"),
+        "digits": (with_case(duration_ms=10**400), "case.duration_ms is a number with too many digits"),
+        "deep last line": ([header, first, *rest[:-1], '{"kind": "footer", "x": ' + "[" * 100_000], "did not finish"),
+        "deep member": ([header, json.dumps(case)[:-1] + ', "x": ' + "[" * 101 + "]" * 101 + "}\n", *rest], "too deep"),
+        "kind of no kind": ([header, first, '{"kind": []}\n', *rest], "unknown kind of line: []"),
+        "escapes twice": ([header, *with_case(id="\x1b[2J")[1:2] * 2, *rest], r"second result for case '\x1b[2J'"),
         "no footer": ([header, first, *rest[:-1]], "did not finish"),
         "newer format": ([header.replace('"format": 1', '"format": 99'), first, *rest], "unknown format version: 99"),
         "not json": ([header, first, "{]\n", *rest], "not JSON"),
@@ -195,8 +209,9 @@ def damaged(how):
 
 @pytest.mark.parametrize(
     "how",
-    ["no footer", "newer format", "not json", "empty", "case twice", "wrong deep inside", "nan", "id without end",
-     "id with a line feed", "no time", "nested", "binary"],
+    ["interrupted", "planned and not there", "no footer", "newer format", "not json", "empty", "case twice",
+     "wrong deep inside", "nan", "id without end", "id with a line feed", "digits", "deep last line", "deep member",
+     "kind of no kind", "escapes twice", "no time", "nested", "binary"],
 )  # fmt: skip
 def test_a_damaged_file_gives_one_line_and_leaves_nothing(tmp_path, how):
     lines, said = damaged(how)
@@ -207,7 +222,8 @@ def test_a_damaged_file_gives_one_line_and_leaves_nothing(tmp_path, how):
     done = obs("history", "add", path, "--store", tmp_path / "h.db")
     assert done.returncode == 2
     assert said in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert done.stderr.endswith("\n")
+    assert done.stderr[:-1].isprintable()
     assert contents(store) == before
     store.close()
 
@@ -216,11 +232,19 @@ def test_a_damaged_file_gives_one_line_and_leaves_nothing(tmp_path, how):
     ("arguments", "said"),
     [
         (["runs", "--store", "postgresql://me:hidden@h/x"], "env:NAME"),
+        (["runs", "--store", "postgresql://h/x?password=hidden"], "env:NAME"),
+        (["runs", "--store", "postgresql://h/x?sslpassword=hidden"], "env:NAME"),
+        (["runs", "--store", "postgresql://h/x?passfile=hidden"], "env:NAME"),
         (["runs", "--store", "env:NOT_SET_ANYWHERE"], "NOT_SET_ANYWHERE"),
         (["runs", "--store", "nosuch://x/y"], "does not serve"),
         (["runs", "--store", "sqlite://"], "needs a file"),
+        (["runs", "--store", "/dev/null/x/h.db"], "no store can be kept in /dev/null/x: Not a directory"),
+        (["runs", "--store", "sqlite:///h.db?timeout=abc"], "does not serve: could not convert"),
         (["runs", "--store", "h.db", "--evidence", "ftp://me:hidden@h/x"], "--evidence has a password"),
         (["runs", "--store", "h.db", "--evidence", "nosuch://x"], "no evidence can be kept"),
+        (["runs", "--store", "h.db", "--evidence", "FTP://me:hidden@h/x"], "--evidence has a password"),
+        (["runs", "--store", "h.db", "--evidence", "simplecache::ftp://me:hidden@h/x"], "--evidence has a password"),
+        (["runs", "--store", "h.db", "--evidence", "/dev/null/x"], "no evidence can be kept"),
         (["changed", "abcdef", "@9", "--store", "h.db"], "no run is meant by 'abcdef'"),
         (["add", "nowhere.jsonl", "--store", "h.db"], "cannot be read"),
     ],
@@ -230,6 +254,31 @@ def test_what_a_user_gets_wrong_is_one_line_without_the_password(tmp_path, monke
     done = obs("history", *arguments)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert said in done.stderr
+    assert "hidden" not in done.stderr
+    assert not any(b"hidden" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("place", ["nosuch://x", "/dev/null/x", "ftp://me:hidden@h/x"])
+def test_a_place_of_evidence_that_is_none_is_not_remembered(tmp_path, place):
+    assert obs("history", "runs", "--store", tmp_path / "h.db", "--evidence", place).returncode == 2
+    done = obs("history", "add", run_file(tmp_path, 1), "--store", tmp_path / "h.db")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_who_only_asks_does_not_wait_for_who_adds(command, tmp_path):
+    open_store(str(tmp_path / "h.db")).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "h.db", isolation_level=None)) as adding:
+        adding.execute("BEGIN IMMEDIATE")
+        done = command("history", "runs", "--store", "h.db", timeout=300)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "none\n", "")
+
+
+def test_a_store_that_does_not_serve_is_named_by_scheme_host_and_database_alone(tmp_path, monkeypatch):
+    query = f"host={tmp_path}&password=hidden1&sslpassword=hidden2&bogus=hidden1"
+    monkeypatch.setenv("HISTORY", f"postgresql://me:hidden3@there.example/runs?{query}")
+    done = obs("history", "runs", "--store", "env:HISTORY")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "the store postgresql+psycopg://there.example/runs does not serve" in done.stderr
     assert "hidden" not in done.stderr
 
 
@@ -241,6 +290,55 @@ def test_a_store_of_a_newer_version_is_left_alone(tmp_path):
     done = obs("history", "runs", "--store", tmp_path / "h.db")
     assert done.returncode == 2
     assert "newer version" in done.stderr
+
+
+def migrated_to(revision, engine):
+    """Tables as an older version of the program made them."""
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(ROOT / "reports" / "history" / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        alembic.command.upgrade(config, revision)
+
+
+@pytest.mark.parametrize("kind", ["SQLite", "PostgreSQL"])
+def test_a_store_of_the_first_version_is_brought_up_to_date_and_holds_large_packs(request, tmp_path, kind):
+    url = f"sqlite:///{tmp_path / 'h.db'}" if kind == "SQLite" else request.getfixturevalue("database")()
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    migrated_to("0001", engine)
+    engine.dispose()
+    store = open_store(url, str(tmp_path / "evidence"))
+    digest = store.add(run_file(tmp_path, 1)).digest
+    with store.engine.begin() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+        connection.execute(sa.update(RESULTS).values(at=5 << 30))
+        assert queries.place(connection, digest, "put-1/kms")["at"] == 5 << 30
+    store.close()
+
+
+def test_runs_beyond_the_first_300_are_told_of_and_are_in_json(tmp_path):
+    store = open_store(str(tmp_path / "h.db"))
+    digest = store.add(run_file(tmp_path, 1)).digest
+    with store.engine.begin() as connection:
+        row = dict(connection.execute(sa.select(RUNS)).mappings().one())
+        rows = [row | {"id": number, "digest": f"{number:064}"} for number in range(2, 303)]
+        connection.execute(sa.insert(RUNS), rows)
+    store.close()
+    told = obs("history", "runs", "--store", tmp_path / "h.db").stdout.splitlines()
+    assert (len(told), told[-1]) == (302, "and 2 more, which --json shows")
+    answer = json.loads(obs("history", "runs", "--store", tmp_path / "h.db", "--json").stdout)
+    assert len(answer) == 302
+    assert digest in {run["digest"] for run in answer}
+
+
+def test_files_go_in_as_their_runs_started_and_what_is_none_comes_last(tmp_path):
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text("{}\n", "utf-8")
+    files = [run_file(tmp_path, day) for day in (3, 1, 2)]
+    done = obs("history", "add", bad, *files, "--store", tmp_path / "h.db")
+    assert done.returncode == 2
+    assert "bad.jsonl" in done.stderr
+    assert [line.rpartition("-")[2] for line in done.stdout.splitlines()] == ["1.jsonl", "2.jsonl", "3.jsonl"]
 
 
 def test_without_the_extra_the_command_names_it(tmp_path):

@@ -1,18 +1,23 @@
 """The site over the history, live: every page over HTTP and in Chromium, with hostile results files, and the upload."""
 
 import base64
+import contextlib
 import http.client
 import json
 import os
 import re
 import signal
 import subprocess
+import sys
 import urllib.parse
 
+import postgresql
 import pytest
+import sqlalchemy as sa
 from browser import Reader
 from commands import BIN, heed_sigint
 
+from conformance import history_command
 from reports.history.store import open_store
 from reports.tests import samples
 from reports.tests.pages import HOSTILE
@@ -20,6 +25,9 @@ from reports.tests.pages import HOSTILE
 TOKEN = "a-token-that-nobody-else-knows"
 ODD = "../a//b?c=d&e#f%2F/<i>'\"/"
 CANARY = "canary-secret-7f3a"
+
+
+HEADER, CASE, *_, FOOTER = (json.dumps(record).encode() + b"\n" for record in samples.run())
 
 
 def hostile(day, rung):
@@ -66,6 +74,26 @@ class Site:
         ]  # fmt: skip
 
 
+@contextlib.contextmanager
+def serving(*arguments, program=(BIN / "obs-conformance",), **variables):
+    """The address of a site that runs, and a list that holds afterwards what it said."""
+    process = subprocess.Popen(
+        [*program, "serve", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | variables,
+        preexec_fn=heed_sigint,
+    )
+    said = []
+    try:
+        yield process.stdout.readline().strip(), said
+    finally:
+        process.send_signal(signal.SIGINT)
+        said += process.communicate(timeout=60)
+    assert "Traceback" not in "".join(said)
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
@@ -75,30 +103,10 @@ def site(tmp_path_factory):
         for day in range(1, 13)
     ]
     store.close()
-    process = subprocess.Popen(
-        [
-            BIN / "obs-conformance",
-            "serve",
-            "--store",
-            folder / "h.db",
-            "--bind",
-            "127.0.0.1:0",
-            "--upload-token-env",
-            "T",
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"T": TOKEN},
-        preexec_fn=heed_sigint,
-    )
-    try:
-        yield Site(process.stdout.readline().strip(), digests)
-    finally:
-        process.send_signal(signal.SIGINT)
-        said = "".join(process.communicate(timeout=60))
-    assert TOKEN not in said
-    assert "Traceback" not in said
+    options = ("--store", folder / "h.db", "--bind", "127.0.0.1:0", "--upload-token-env", "T")
+    with serving(*options, T=TOKEN) as (url, said):
+        yield Site(url, digests)
+    assert TOKEN not in "".join(said)
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +155,30 @@ def test_another_name_that_leads_to_loopback_is_not_served(site):
     assert site.ask("/", Host=f"localhost:{site.address.rpartition(':')[2]}")[0].status == 200
 
 
+def test_no_visitor_learns_where_the_store_is_and_the_log_has_no_password(tmp_path):
+    with postgresql.running() as make:
+        store = f"{make()}&password=hunter2"
+        open_store(store, str(tmp_path / "evidence"), given=False).close()
+        with serving("--store", "env:HISTORY", "--bind", "127.0.0.1:0", HISTORY=store) as (url, said):
+            site = Site(url, [])
+            unknown = [site.ask(f"/changed?old={old}&new=x") for old in ("%00", "abcd%00", "@%00")]
+            engine = sa.create_engine(store.replace("postgresql:", "postgresql+psycopg:"))
+            with engine.begin() as connection:
+                connection.execute(sa.text("drop table endpoints cascade"))
+            engine.dispose()
+            answer, text = site.ask("/")
+    for known, page in unknown:
+        assert known.status == 200
+        assert "no run is meant by" in page
+    assert answer.status == 503
+    assert "does not serve at the moment" in text
+    for shown in (text, *(page for _, page in unknown)):
+        assert not re.search("hunter2|postgres|history_|endpoints.*exist", shown)
+    assert "postgresql+psycopg:///history_" in said[1]
+    assert "endpoints" in said[1]
+    assert "hunter2" not in "".join(said)
+
+
 @pytest.mark.parametrize(
     "shown", [None, "", "Bearer", "Bearer wrong", TOKEN, f"bearer {TOKEN}", f"Bearer {TOKEN}x", "Bearer \xff"]
 )
@@ -171,7 +203,16 @@ def test_an_upload_is_in_the_history_once(site):
 
 @pytest.mark.parametrize(
     ("body", "said"),
-    [(b"", "header is missing"), (b"{]\n", "not JSON"), (b'{"kind": "header", "format": 99}\n', "format version: 99")],
+    [
+        (b"", "header is missing"),
+        (b"{]\n", "not JSON"),
+        (b'{"kind": "header", "format": 99}\n', "format version: 99"),
+        (HEADER + b'{"kind": []}\n' + FOOTER, "unknown kind of line: []"),
+        (HEADER + CASE.replace(b"12.5", b"1" * 400) + FOOTER, "too many digits"),
+        (HEADER + CASE + b'{"kind": "footer", "x": ' + b"[" * 100_000, "did not finish"),
+        (HEADER + CASE[:-2] + b', "x": ' + b"[" * 101 + b"]" * 101 + b"}\n" + FOOTER, "too deep"),
+    ],
+    ids=["empty", "no JSON", "format", "kind", "digits", "deep end", "deep member"],
 )
 def test_an_upload_that_is_no_results_file_is_told_why(site, body, said):
     answer, text = site.ask("/api/runs", "POST", body, Authorization=f"Bearer {TOKEN}")
@@ -196,17 +237,57 @@ def test_the_history_holds_only_what_the_results_file_holds(tmp_path, monkeypatc
     assert CANARY not in dump
 
 
-@pytest.mark.parametrize("bind", ["8080", "nowhere", "127.0.0.1:x", "127.0.0.1:99999"])
+TWO_ADDRESSES = """
+import socket, sys
+from conformance.cli import main
+one = socket.getaddrinfo
+socket.getaddrinfo = lambda host, *a, **k: [
+    found for name in (("127.0.0.1", "127.0.0.2") if host == "localhost" else (host,)) for found in one(name, *a, **k)
+]
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_name_with_two_addresses_is_served_at_both(tmp_path):
+    program = (sys.executable, "-c", TWO_ADDRESSES)
+    with serving("--store", tmp_path / "h.db", "--bind", "localhost:0", program=program) as (url, _):
+        assert Site(url.replace("localhost", "127.0.0.1"), []).ask("/")[0].status == 200
+    assert url.startswith("http://localhost:")
+
+
+def test_the_address_that_is_printed_answers_whichever_of_loopback_it_is(tmp_path):
+    with serving("--store", tmp_path / "h.db", "--bind", "127.0.0.2:0") as (url, _):
+        site = Site(url, [])
+        assert url.startswith("http://127.0.0.2:")
+        assert [site.ask("/")[0].status, site.ask("/", Host="evil.example")[0].status] == [200, 421]
+
+
+def test_a_site_without_uploads_takes_no_large_body_from_anybody(site, tmp_path):
+    with serving("--store", tmp_path / "h.db", "--bind", "127.0.0.1:0") as (url, _):
+        assert Site(url, []).ask("/api/runs", "POST", Content_Length="100000")[0].status == 413
+        assert Site(url, []).ask("/api/runs", "POST", b"x")[0].status == 403
+    assert site.ask("/api/runs", "POST", b"x" * 100_000)[0].status == 401
+
+
+def test_a_site_with_uploads_holds_few_bodies_at_once():
+    assert history_command._limits(TOKEN) == {"max_request_body_size": (256 << 20) + 1, "connection_limit": 20}
+
+
+@pytest.mark.parametrize("bind", ["8080", "nowhere", "127.0.0.1:x", "127.0.0.1:99999", "a..b:8081", "[::zz]:8081"])
 def test_an_address_that_is_none_is_said_in_one_line(command, bind):
     done = command("serve", "--store", "h.db", "--bind", bind)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "HOST:PORT" in done.stderr
 
 
-def test_a_short_token_is_refused_and_not_shown(command):
-    done = command("serve", "--store", "h.db", "--upload-token-env", "T", env=os.environ | {"T": "short-token"})
-    assert done.returncode == 2
-    assert "short-token" not in done.stderr
+@pytest.mark.parametrize(
+    ("token", "said"), [("short-token", "16 characters"), ("long-enough-tökén", "ASCII"), (f"{TOKEN} ", "ASCII")]
+)
+def test_a_token_that_is_short_or_that_no_header_carries_is_refused_and_not_shown(command, token, said):
+    done = command("serve", "--store", "h.db", "--upload-token-env", "T", env=os.environ | {"T": token})
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert said in done.stderr
+    assert token.strip() not in done.stderr
 
 
 @pytest.mark.parametrize("dark", [False, True])

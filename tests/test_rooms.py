@@ -83,7 +83,7 @@ FLOORS = {
         {"__main__"},
     ],
     "reports": [
-        {"__init__", "text", "evidence", "make", "r0001_first", "summaries", "tables", "vault"},
+        {"__init__", "text", "evidence", "make", "r0001_first", "r0002_large_packs", "summaries", "tables", "vault"},
         {"model"},
         {"changes", "page", "junit", "badge", "markdown", "har", "sarif", "selfcontained", "summary", "env", "store"},
         {"causes", "changed", "comparison", "matrix", "statement", "queries"},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from reports.history.store import StoreError
+from reports.history.store import UnknownRunError
 from reports.history.summaries import FAILING
 from reports.history.tables import CASES, CLAUSE_RESULTS, CLAUSES, ENDPOINTS, RESULTS, RUNS, SUMMARIES
 
@@ -63,12 +63,13 @@ def matrix(connection: sa.Connection) -> dict[str, dict[str, str]]:
     return found
 
 
-def runs(connection: sa.Connection, endpoint: str | None = None, page: int = 0) -> list[Row]:
-    """Runs, latest first, ``PAGE`` at a time."""
+def runs(connection: sa.Connection, endpoint: str | None = None, page: int | None = None) -> list[Row]:
+    """Runs, latest first, ``PAGE`` at a time; all of them if no page is asked for."""
     query = sa.select(*_ENDPOINT, *_RUN).join(ENDPOINTS, ENDPOINTS.c.id == RUNS.c.endpoint_id)
     if endpoint is not None:
         query = query.where(_is_endpoint(endpoint))
-    return _rows(connection, query.order_by(RUNS.c.started.desc(), RUNS.c.digest).limit(PAGE).offset(page * PAGE))
+    query = query.order_by(RUNS.c.started.desc(), RUNS.c.digest)
+    return _rows(connection, query if page is None else query.limit(PAGE).offset(page * PAGE))
 
 
 def run(connection: sa.Connection, digest: str) -> Row | None:
@@ -217,22 +218,25 @@ def resolved(connection: sa.Connection, said: str, endpoint: str | None = None) 
     """The digest of the run that *said* means: the beginning of a digest, or the latest run of a suite's version
     (``@1.2.3``) or of an endpoint (its name, URL or key).
 
-    :raises StoreError: when there is none, or several.
+    :raises UnknownRunError: when there is none, or several.
     """
     latest = sa.select(RUNS.c.digest).join(ENDPOINTS, ENDPOINTS.c.id == RUNS.c.endpoint_id)
     if endpoint is not None:
         latest = latest.where(_is_endpoint(endpoint))
     newest = latest.order_by(RUNS.c.started.desc(), RUNS.c.digest.desc()).limit(1)
-    if said.startswith("@"):
+    if "\0" in said:
+        found = None
+    elif said.startswith("@"):
         found = connection.execute(newest.where(RUNS.c.version == said[1:])).scalar()
     else:
         ends = sa.select(RUNS.c.digest).where(RUNS.c.digest >= said, RUNS.c.digest < said + "g").limit(2)
         digests = list(connection.execute(ends).scalars()) if len(said) >= 4 and said.isalnum() else []  # noqa: PLR2004
         if len(digests) > 1:
-            raise StoreError(f"several runs begin with {said}; give more of the digest")
+            raise UnknownRunError(f"several runs begin with {said}; give more of the digest")
         found = digests[0] if digests else connection.execute(newest.where(_is_endpoint(said))).scalar()
     if found is None:
-        raise StoreError(f"no run is meant by {said!r}: give the beginning of its digest, @VERSION, or an endpoint")
+        remedy = "give the beginning of its digest, @VERSION, or an endpoint"
+        raise UnknownRunError(f"no run is meant by {said!r}: {remedy}")
     return str(found)
 
 

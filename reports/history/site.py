@@ -12,11 +12,11 @@ import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from flask import Flask, Response, abort, jsonify, render_template, request
+from flask import Flask, Response, abort, current_app, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from reports.history import queries
-from reports.history.store import StoreError
+from reports.history.store import StoreError, UnknownRunError
 from reports.history.vault import EvidenceError
 from reports.model import ResultsError
 
@@ -45,6 +45,7 @@ _HEADERS = {
 }
 _HEIGHTS = {"✓": 8, "◦": 8, "!": 20, "?": 20, "-": 20, "■": 20, "✗": 32}
 _STEP = 12
+_OUT_OF_SERVICE = "The store does not serve at the moment; whoever runs this site finds the reason in its log."
 
 
 def make_site(
@@ -80,7 +81,8 @@ def make_site(
 
     @app.errorhandler(StoreError)
     def _without_store(error: StoreError) -> tuple[str, int]:
-        return render_template("error.html", title="Not found", says=str(error)), 404
+        app.logger.error("%s", error)
+        return render_template("error.html", title="Out of service", says=_OUT_OF_SERVICE), 503
 
     for path, view in _PAGES.items():
         app.add_url_rule(path, path, functools.partial(_answer, store, view))
@@ -195,7 +197,7 @@ def _changed(_: Store, connection: sa.Connection) -> str:
         try:
             old, new = queries.resolved(connection, old), queries.resolved(connection, new)
             rows = queries.changed(connection, old, new)
-        except StoreError as error:
+        except UnknownRunError as error:
             problem = str(error)
     return render_template("changed.html", title="What changed", old=old, new=new, rows=rows, problem=problem)
 
@@ -249,7 +251,8 @@ def _added(store: Store, path: Path) -> tuple[Response, int]:
         added = store.add(path)
     except ResultsError as error:
         return jsonify(error=f"line {error.line}: {error.problem}. {error.remedy}."), 400
-    except (StoreError, EvidenceError):
+    except (StoreError, EvidenceError) as error:
+        current_app.logger.error("%s", error)  # noqa: TRY400 - a sentence; the trace would hold the statement's values
         return jsonify(error="the store did not take it"), 503
     return jsonify(run=added.digest, cases=added.cases, new=added.new), 201 if added.new else 200
 

@@ -39,7 +39,7 @@ from reports.history.tables import (
     SUMMARIES,
     TEXTS,
 )
-from reports.history.vault import Packer, Vault
+from reports.history.vault import DepthError, Packer, Vault
 from reports.model import ResultsError, Stream
 
 if TYPE_CHECKING:
@@ -57,10 +57,16 @@ _LOCK = 0x0B5C0F
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
 _WRITES = "obs_writes"
+_SECRETS = frozenset({"password", "sslpassword", "passfile"})
+"""Members of a URL's query that libpq takes for a password, or for where one is."""
 
 
 class StoreError(Exception):
-    """What is wrong with a store, in a sentence with its remedy."""
+    """What is wrong with a store, in a sentence with its remedy: for who runs it, not for who visits its site."""
+
+
+class UnknownRunError(StoreError):
+    """The store serves, but no run is meant, or several: for everybody's eyes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,13 @@ class Store:
                 yield connection
         except sa.exc.DBAPIError as error:
             raise _failed(self.engine, error) from error
+
+    def ordered(self, paths: Sequence[Path]) -> list[Path]:
+        """Results files in the order in which their runs started: one that comes in late has all summed up again.
+
+        Those that are no results files come last, where ``add`` says what is wrong with them.
+        """
+        return sorted(paths, key=_started)
 
     def add(self, path: Path) -> Added:
         """Add a results file; the same file again changes nothing.
@@ -116,7 +129,7 @@ class Store:
 def default_store() -> str:
     """The SQLite file in the user's data folder, as a URL."""
     folder = platformdirs.user_data_path("obs-conformance", appauthor=False)
-    folder.mkdir(parents=True, exist_ok=True)
+    _make_folder(folder)
     return f"sqlite:///{folder / 'history.db'}"
 
 
@@ -128,19 +141,23 @@ def open_store(url: str | None = None, evidence: str | None = None, *, given: bo
     :param given: whether *url* was typed and must therefore not hold a password.
     """
     address = _address(url or default_store(), typed=given)
+    _refuse_password(evidence)
     try:
         engine = _engine(address)
-        with _writing(engine) as connection:
-            _migrate(connection)
-            location = _evidence(connection, address, evidence)
-    except (sa.exc.DBAPIError, sa.exc.NoSuchModuleError) as error:
+        with engine.begin() as connection:
+            current, place = _state(connection)
+        vault = Vault(_place(address, evidence, place))
+        if not current or place is None:
+            with _writing(engine) as connection:
+                vault = _prepared(connection, address, evidence, vault)
+    except sa.exc.DBAPIError as error:
         raise _failed_at(address, error) from error
     except ModuleNotFoundError as error:
         remedy = (
             "pip install 'obs-conformance[history-postgresql]'" if "psycopg" in str(error) else "install its driver"
         )
         raise StoreError(f"the store needs a driver that is not installed ({error.name}): {remedy}") from error
-    return Store(engine, Vault(location))
+    return Store(engine, vault)
 
 
 def _address(url: str, *, typed: bool) -> sa.URL:
@@ -155,18 +172,25 @@ def _address(url: str, *, typed: bool) -> sa.URL:
         address = sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError) as error:
         raise StoreError("--store is not a URL; example: sqlite:////var/lib/obs/history.db") from error
-    if typed and address.password:
+    if typed and _secrets(address):
         raise StoreError("--store has a password, which others can read there; use --store env:NAME, or PGPASSWORD")
     return address.set(drivername=_DRIVERS.get(address.drivername, address.drivername))
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"no store can be kept in {folder}: {error.strerror or error}") from error
+
+
 def _engine(address: sa.URL) -> sa.Engine:
     if address.get_backend_name() != "sqlite":
-        return sa.create_engine(address, pool_pre_ping=True)
+        return _created(address, pool_pre_ping=True)
     if address.database in {None, "", ":memory:"}:
         raise StoreError("--store needs a file: what is only in memory is no history")
-    Path(str(address.database)).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(address, connect_args={"timeout": 60, "check_same_thread": False})
+    _make_folder(Path(str(address.database)).parent)
+    engine = _created(address, connect_args={"timeout": 60, "check_same_thread": False})
 
     # The driver opens transactions late and ends them before DDL; this is SQLAlchemy's own recipe against that.
     @sa.event.listens_for(engine, "connect")
@@ -183,6 +207,13 @@ def _engine(address: sa.URL) -> sa.Engine:
     return engine
 
 
+def _created(address: sa.URL, **options: Any) -> sa.Engine:  # noqa: ANN401 - of SQLAlchemy
+    try:
+        return sa.create_engine(address, **options)
+    except (sa.exc.ArgumentError, TypeError, ValueError) as error:
+        raise _failed_at(address, error) from error
+
+
 @contextlib.contextmanager
 def _writing(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction that no other writer overlaps: who adds first is first, and nobody meets a half-made table."""
@@ -192,38 +223,58 @@ def _writing(engine: sa.Engine) -> Iterator[sa.Connection]:
         yield connection
 
 
-def _migrate(connection: sa.Connection) -> None:
+def _config(connection: sa.Connection) -> alembic.config.Config:
     config = alembic.config.Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
-    script = ScriptDirectory.from_config(config)
+    return config
+
+
+def _state(connection: sa.Connection) -> tuple[bool, str | None]:
+    """Whether the tables are those of this version, and where the evidence is kept, if that is settled."""
+    script = ScriptDirectory.from_config(_config(connection))
     current = MigrationContext.configure(connection).get_current_revision()
-    if current == script.get_current_head():
-        return
     if current is not None and current not in {step.revision for step in script.walk_revisions()}:
         raise StoreError(f"the store is of a newer version of this program (step {current}); update obs-conformance")
-    if current is None and sa.inspect(connection).has_table("runs"):
-        raise StoreError("the database has a table runs that is not of this program; give the store one of its own")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    alembic.command.upgrade(config, "head")
+    if current is None:
+        if sa.inspect(connection).has_table("runs"):
+            raise StoreError("the database has a table runs that is not of this program; give the store one of its own")
+        return False, None
+    place = connection.execute(sa.select(SETTINGS.c.value).where(SETTINGS.c.name == "evidence")).scalar()
+    return current == script.get_current_head(), place
 
 
-def _evidence(connection: sa.Connection, address: sa.URL, wanted: str | None) -> str:
-    kept = connection.execute(sa.select(SETTINGS.c.value).where(SETTINGS.c.name == "evidence")).scalar()
-    if wanted is not None and re.match(r"[a-z0-9+.-]+://[^/]*:[^/]*@", wanted):
+def _prepared(connection: sa.Connection, address: sa.URL, wanted: str | None, tried: Vault) -> Vault:
+    """Make or update the tables, and settle where the evidence is kept, unless another did in between."""
+    current, place = _state(connection)
+    if not current:
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        alembic.command.upgrade(_config(connection), "head")
+    if place is not None:
+        return Vault(_place(address, wanted, place))
+    tried.prepare()
+    connection.execute(sa.insert(SETTINGS), [{"name": "evidence", "value": tried.location}])
+    return tried
+
+
+def _refuse_password(location: str | None) -> None:
+    if location is not None and re.search("://[^/]*:[^/]*@", location):
         raise StoreError("--evidence has a password; the drivers of fsspec take theirs from the environment")
+
+
+def _place(address: sa.URL, wanted: str | None, kept: str | None) -> str:
+    """Where the evidence is to be: where it is *kept*, or else where it is *wanted*, or else beside the store."""
     if wanted is not None and "://" not in wanted:
         wanted = str(Path(wanted).absolute())
     if kept is not None:
         if wanted is not None and wanted != kept:
             raise StoreError(f"this store keeps its evidence at {kept}; leave --evidence out, or move the files there")
-        return str(kept)
-    if wanted is None:
-        sqlite = address.get_backend_name() == "sqlite"
-        base = Path(str(address.database)).absolute() if sqlite else Path(default_store().removeprefix("sqlite:///"))
-        wanted = f"{base}.evidence"
-    connection.execute(sa.insert(SETTINGS), [{"name": "evidence", "value": wanted}])
-    return wanted
+        return kept
+    if wanted is not None:
+        return wanted
+    sqlite = address.get_backend_name() == "sqlite"
+    base = Path(str(address.database)).absolute() if sqlite else Path(default_store().removeprefix("sqlite:///"))
+    return f"{base}.evidence"
 
 
 def _failed(engine: sa.Engine, error: sa.exc.DBAPIError) -> StoreError:
@@ -231,9 +282,18 @@ def _failed(engine: sa.Engine, error: sa.exc.DBAPIError) -> StoreError:
 
 
 def _failed_at(address: sa.URL, error: Exception) -> StoreError:
-    """A sentence without the statement and its values, which the exception would print too."""
+    """A sentence without the statement and its values, which the exception would print too, and without passwords."""
     cause = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-    return StoreError(f"the store {address.render_as_string(hide_password=True)} does not serve: {cause}")
+    for secret in _secrets(address):
+        cause = cause.replace(secret, "***")
+    shown = sa.URL.create(address.drivername, host=address.host, database=address.database)
+    return StoreError(f"the store {shown.render_as_string()} does not serve: {cause}")
+
+
+def _secrets(address: sa.URL) -> list[str]:
+    """The passwords in a URL, before its host and in its query."""
+    in_query = (value for name, value in address.normalized_query.items() if name.lower() in _SECRETS)
+    return [secret for secret in (address.password, *itertools.chain.from_iterable(in_query)) if secret]
 
 
 class _Adding:
@@ -249,8 +309,8 @@ class _Adding:
     def all(self) -> int:
         """Add everything; how many cases."""
         header, footer = self._stream.header, self._stream.footer
-        if footer is None:
-            raise self._error(0, "the run did not finish", "Finish it with run --resume, then add it")
+        if footer is None or footer.conclusion == "interrupted":
+            raise self._unfinished("")
         started = self._time("header.started", header.started)
         endpoint, latest = self._endpoint(header.target.name, header.target.endpoint)
         row = {
@@ -282,15 +342,15 @@ class _Adding:
     def _error(self, line: int, problem: str, remedy: str) -> ResultsError:
         return ResultsError(file=self._path, line=line, problem=problem, remedy=remedy)
 
+    def _unfinished(self, detail: str) -> ResultsError:
+        return self._error(0, f"the run did not finish{detail}", "Finish it with run --resume, then add it")
+
     def _time(self, where: str, value: str) -> str:
-        """A time as text that sorts: UTC, to the microsecond."""
         try:
-            moment = datetime.fromisoformat(value)
-            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+            return _utc(value)
         except (ValueError, OverflowError) as error:
             problem = f"{where} is no time: {value[:40]!r}"
             raise self._error(0, problem, "Hold the line against reports/results.schema.json") from error
-        return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
     def _name(self, where: str, value: str) -> str:
         if not value or len(value) > _LONGEST_NAME or _UNPRINTABLE.search(value):
@@ -327,23 +387,31 @@ class _Adding:
                     _sum_up(self._connection, endpoint, rows)
                 count += len(rows)
                 failed += sum(row["rung"] in FAILING for row in rows)
+            self._whole()
             packer.store(self._vault, self._digest)
         return count, failed
 
+    def _whole(self) -> None:
+        """Refuse a run with gaps: its resumption is another file and fills them, and the two would count twice."""
+        if missing := self._stream.missing:
+            count, first = len(self._stream.header.planned), missing[0][:60]
+            raise self._unfinished(f": {len(missing)} of {count} planned cases have no result, first {first!r}")
+
     def _decoded(self) -> Iterator[tuple[Case, dict[str, Any]]]:
         """Every case, held against its whole shape, with the object it came from."""
-        try:
-            for _, record in self._stream.cases():
-                yield self._stream.decode(record), dict(record)
-        except RecursionError as error:
-            raise self._error(0, "a line is nested too deep", "Give a results.jsonl as the run wrote it") from error
+        for _, record in self._stream.cases():
+            yield self._stream.decode(record), dict(record)
 
     def _row(self, run: int, case: Case, record: dict[str, Any], packer: Packer) -> dict[str, Any]:
         if not math.isfinite(case.duration_ms) or case.duration_ms < 0:
             problem = f"case.duration_ms of {case.id[:60]!r} is no duration"
             raise self._error(0, problem, "Hold the line against reports/results.schema.json")
         name = self._name("case.id", case.id)
-        at, size = packer.add(record)
+        try:
+            at, size = packer.add(record)
+        except DepthError as error:
+            problem = f"case {case.id[:60]!r} is nested too deep"
+            raise self._error(0, problem, "Give a results.jsonl as the run wrote it") from error
         return {
             "name": name,
             "says": _text(case.says),
@@ -370,6 +438,21 @@ class _Adding:
         rows = [{"run_id": run, "clause_id": ids[name], "verdict": result.verdict} for name, result in results.items()]
         if rows:
             self._connection.execute(sa.insert(CLAUSE_RESULTS), rows)
+
+
+def _utc(value: str) -> str:
+    """A time as text that sorts: UTC, to the microsecond."""
+    moment = datetime.fromisoformat(value)
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _started(path: Path) -> tuple[bool, str]:
+    """Sorts results files by their start, and what is none behind them."""
+    try:
+        return False, _utc(Stream(path).header.started)
+    except (ResultsError, ValueError, OverflowError):
+        return True, ""
 
 
 def _batched(items: Iterator[_T], size: int) -> Iterator[list[_T]]:

@@ -7,7 +7,7 @@ tables, and a test compares the two.
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
 METADATA = MetaData()
 
@@ -72,7 +72,7 @@ RESULTS = Table(
     Column("rung", String(20), nullable=False),
     Column("reason", Text, nullable=False),
     Column("duration_ms", Float, nullable=False),
-    Column("at", Integer, nullable=False),
+    Column("at", BigInteger().with_variant(Integer(), "sqlite"), nullable=False),
     Column("size", Integer, nullable=False),
     Index("results_of_case", "case_id", "run_id"),
 )

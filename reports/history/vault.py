@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LONG = 512
 """Characters from which on a text stands by itself: below it, its entry in a table costs more than it saves."""
+_DEEPEST = 100
+"""Levels of lists and objects in a case; the schema has nine. Far deeper ones would end every walk over them."""
 _SPOOLED = 1 << 22
 
 Place = tuple[str | int, ...]
@@ -31,15 +33,26 @@ class EvidenceError(Exception):
     """Evidence that cannot be written or read, in a sentence."""
 
 
+class DepthError(Exception):
+    """A case with more levels than any has."""
+
+
 class Vault:
     """A location with packs and texts; every error of its driver becomes an EvidenceError."""
 
     def __init__(self, location: str) -> None:
         try:
             self._system, self._root = url_to_fs(location)
-        except (ImportError, ValueError, OSError) as error:
+        except Exception as error:
             raise EvidenceError(f"no evidence can be kept at {location}: {error}") from error
         self.location = location
+
+    def prepare(self) -> None:
+        """Make the folder, as every write does: a place where that fails is none to be remembered."""
+        try:
+            self._system.makedirs(self._root, exist_ok=True)
+        except Exception as error:
+            raise EvidenceError(f"no evidence can be kept at {self.location}: {error}") from error
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file, whole; what stood there had the same digest."""
@@ -120,7 +133,10 @@ class Packer:
         self._texts.close()
 
     def add(self, record: dict[str, Any]) -> tuple[int, int]:
-        """Take a case, whose long texts are cut out of *record*; where in the pack it begins, and its size."""
+        """Take a case, whose long texts are cut out of *record*; where in the pack it begins, and its size.
+
+        :raises DepthError: when it is nested too deep.
+        """
         texts = []
         for place, text in list(_long(record, ())):
             data = text.encode("utf-8", "surrogatepass")
@@ -145,6 +161,8 @@ class Packer:
 
 
 def _long(value: object, place: Place) -> Iterator[tuple[Place, str]]:
+    if len(place) > _DEEPEST:
+        raise DepthError
     if isinstance(value, str):
         if len(value) >= LONG:
             yield place, value

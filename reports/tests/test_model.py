@@ -57,6 +57,13 @@ def test_unknown_members_are_left_alone(tmp_path: Path) -> None:
     assert read_text(tmp_path, lines(HEADER, CASE | {"later": 1}, FOOTER)).cases[0].id == CASE["id"]
 
 
+def deep(levels: int) -> list[object]:
+    value: list[object] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 def without(record: samples.Record, name: str) -> samples.Record:
     return {key: value for key, value in record.items() if key != name}
 
@@ -73,7 +80,21 @@ REFUSED = {
     "format_2": (lines(HEADER | {"format": 2}), 1, "unknown format version: 2"),
     "format_true": (lines(HEADER | {"format": True}), 1, "unknown format version: True"),
     "two_headers": (lines(HEADER, HEADER), 2, "a second header"),
-    "two_results": (lines(HEADER, CASE, CASE), 3, "a second result for case put-1/kms"),
+    "two_results": (lines(HEADER, CASE, CASE), 3, "a second result for case 'put-1/kms'"),
+    "escapes": (
+        lines(HEADER, *[CASE | {"id": "\x1b[2Jx"}] * 2),
+        3,
+        r"a second result for case '\x1b[2Jx'",
+    ),
+    "escapes_in_a_name": (
+        lines(HEADER, *samples.put([FOOTER], (0, "counts"), {"\x1b[2J": "x"})),
+        2,
+        r"footer.counts['\x1b[2J'] is a str, not a int",
+    ),
+    "deep_last_line": (lines(HEADER, CASE) + '{"kind": "footer", "x": ' + "[" * 200_000 + "\n", 3, "not JSON"),
+    "kind_after_footer": (lines(HEADER, FOOTER, {"kind": []}), 3, "unknown kind of line: []"),
+    "digits": (lines(HEADER, CASE | {"duration_ms": 10**400}), 2, "case.duration_ms is a number with too many digits"),
+    "deep_word": (lines(HEADER, CASE | {"rung": deep(300)}), 2, "case.rung is [[[[[[[...]]]]]]], not one of pass"),
     "after_footer": (lines(HEADER, FOOTER, CASE), 3, "a case after the footer"),
     "member_missing": (lines(HEADER, without(CASE, "rung")), 2, "case.rung is missing"),
     "unknown_rung": (lines(HEADER, CASE | {"rung": "fine"}), 2, "case.rung is 'fine', not one of pass, fail"),
@@ -96,6 +117,24 @@ def test_refusal_names_file_line_problem_and_remedy(tmp_path: Path, text: str, l
     assert error.problem.startswith(problem)
     assert error.remedy
     assert str(error) == f"{error.file}, line {line}: {error.problem}. {error.remedy}."
+
+
+def streamed(tmp_path: Path, text: str) -> list[object]:
+    path = tmp_path / "results.jsonl"
+    path.write_text(text, encoding="utf-8")
+    return [record["id"] for _, record in model.Stream(path).cases()]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["not_an_object", "too_deep", "deep_last_line", "unknown_kind", "kind_of_no_kind", "kind_after_footer", "two_results",
+     "escapes"],
+)  # fmt: skip
+def test_a_stream_says_the_same_of_lines_that_are_none(tmp_path: Path, name: str) -> None:
+    text, line, problem = REFUSED[name]
+    with pytest.raises(model.ResultsError) as caught:
+        streamed(tmp_path, text)
+    assert (caught.value.line, caught.value.problem[: len(problem)]) == (line, problem)
 
 
 def test_file_that_is_not_there_is_a_results_error(tmp_path: Path) -> None:
