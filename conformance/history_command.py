@@ -11,6 +11,7 @@ import json
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,13 @@ from conformance.vocabulary import UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import sqlalchemy as sa
 
     from reports.history.store import Store
 
+RESULTS = "results.jsonl"
 _SHORTEST_TOKEN = 16
 _TOKEN = re.compile("[!-~]([ -~]*[!-~])?")
 _LARGEST_WITHOUT_UPLOAD = 64 << 10
@@ -71,7 +73,7 @@ def _question(
     parser.add_argument("--json", action="store_true", help="as JSON")
 
     def ask(options: argparse.Namespace) -> int:
-        with _opened(options) as store:
+        with _opened(options, make=command is _add or options.store is None or options.evidence is not None) as store:
             return command(options, store)
 
     parser.set_defaults(command=ask)
@@ -86,7 +88,7 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
 
 
 @contextlib.contextmanager
-def _opened(options: argparse.Namespace) -> Iterator[Store]:
+def _opened(options: argparse.Namespace, *, make: bool = True) -> Iterator[Store]:
     try:
         from reports.history.store import StoreError, open_store
         from reports.history.vault import EvidenceError
@@ -95,7 +97,7 @@ def _opened(options: argparse.Namespace) -> Iterator[Store]:
     from reports.model import ResultsError
 
     try:
-        store = open_store(options.store, options.evidence)
+        store = open_store(options.store, options.evidence, make=make)
         with contextlib.closing(store):
             yield store
     except (StoreError, EvidenceError, ResultsError) as error:
@@ -103,7 +105,9 @@ def _opened(options: argparse.Namespace) -> Iterator[Store]:
 
 
 def _add(options: argparse.Namespace, store: Store) -> int:
-    paths = [path / "results.jsonl" if path.is_dir() else path for path in options.results]
+    paths = list(_files(options.results))
+    if not paths:
+        raise UsageError("no results to add; give a results.jsonl, or a folder that a run or a fleet wrote")
     for path in store.ordered(paths):
         added = store.add(path)
         if options.json:
@@ -112,6 +116,17 @@ def _add(options: argparse.Namespace, store: Store) -> int:
             told = f"{added.digest[:12]}  {added.cases} cases, {'added' if added.new else 'was there'}"
             print(told if len(paths) == 1 else f"{told}  {path}")
     return 0
+
+
+def _files(given: Sequence[Path]) -> Iterator[Path]:
+    """The results files meant by paths: of a run's folder its own, of a fleet's those of its endpoints."""
+    for path in given:
+        own = path / RESULTS if path.is_dir() else path
+        nested = [] if own.exists() else sorted(path.glob(f"*/{RESULTS}"))
+        if path.is_dir() and not own.exists() and not nested:
+            print(f"{path}: holds no {RESULTS}; left out", file=sys.stderr)
+        else:
+            yield from nested or (own,)
 
 
 def _told(

@@ -238,8 +238,8 @@ def test_a_damaged_file_gives_one_line_and_leaves_nothing(tmp_path, how):
         (["runs", "--store", "env:NOT_SET_ANYWHERE"], "NOT_SET_ANYWHERE"),
         (["runs", "--store", "nosuch://x/y"], "does not serve"),
         (["runs", "--store", "sqlite://"], "needs a file"),
-        (["runs", "--store", "/dev/null/x/h.db"], "no store can be kept in /dev/null/x: Not a directory"),
-        (["runs", "--store", "sqlite:///h.db?timeout=abc"], "does not serve: could not convert"),
+        (["add", "x", "--store", "/dev/null/x/h.db"], "no store can be kept in /dev/null/x: Not a directory"),
+        (["add", "x", "--store", "sqlite:///h.db?timeout=abc"], "does not serve: could not convert"),
         (["runs", "--store", "h.db", "--evidence", "ftp://me:hidden@h/x"], "--evidence has a password"),
         (["runs", "--store", "h.db", "--evidence", "nosuch://x"], "no evidence can be kept"),
         (["runs", "--store", "h.db", "--evidence", "FTP://me:hidden@h/x"], "--evidence has a password"),
@@ -251,6 +251,8 @@ def test_a_damaged_file_gives_one_line_and_leaves_nothing(tmp_path, how):
 )
 def test_what_a_user_gets_wrong_is_one_line_without_the_password(tmp_path, monkeypatch, arguments, said):
     monkeypatch.chdir(tmp_path)
+    if arguments[0] == "changed":
+        open_store("h.db").close()
     done = obs("history", *arguments)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert said in done.stderr
@@ -263,6 +265,25 @@ def test_a_place_of_evidence_that_is_none_is_not_remembered(tmp_path, place):
     assert obs("history", "runs", "--store", tmp_path / "h.db", "--evidence", place).returncode == 2
     done = obs("history", "add", run_file(tmp_path, 1), "--store", tmp_path / "h.db")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_store_that_is_not_there_is_made_by_what_adds_and_by_no_question(tmp_path):
+    store = tmp_path / "typo.db"
+    done = obs("history", "runs", "--store", store)
+    assert (done.returncode, store.exists()) == (2, False)
+    assert f"there is no store at {store}; history add and serve make one" in done.stderr
+
+
+def test_the_folder_of_a_fleet_means_its_endpoints_and_one_without_results_is_left_out_aloud(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "fleet" / name).mkdir(parents=True)
+        run_file(tmp_path, 1, name=name).rename(tmp_path / "fleet" / name / "results.jsonl")
+    (tmp_path / "empty").mkdir()
+    done = obs("history", "add", tmp_path / "fleet", tmp_path / "empty", "--store", tmp_path / "h.db")
+    assert (done.returncode, done.stdout.count(", added")) == (0, 2)
+    assert done.stderr == f"{tmp_path / 'empty'}: holds no results.jsonl; left out\n"
+    done = obs("history", "add", tmp_path / "empty", "--store", tmp_path / "h.db")
+    assert (done.returncode, "no results to add" in done.stderr) == (2, True)
 
 
 def test_who_only_asks_does_not_wait_for_who_adds(command, tmp_path):

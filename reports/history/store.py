@@ -133,14 +133,17 @@ def default_store() -> str:
     return f"sqlite:///{folder / 'history.db'}"
 
 
-def open_store(url: str | None = None, evidence: str | None = None, *, given: bool = True) -> Store:
+def open_store(url: str | None = None, evidence: str | None = None, *, given: bool = True, make: bool = True) -> Store:
     """Open a store, made or brought up to date where needed.
 
     :param url: a URL as SQLAlchemy knows it, a path of an SQLite file, or ``env:NAME`` of a variable that holds one.
     :param evidence: folder or fsspec location, remembered by a new store; beside an SQLite file if not given.
     :param given: whether *url* was typed and must therefore not hold a password.
+    :param make: whether an SQLite file that is not there is made.
     """
     address = _address(url or default_store(), typed=given)
+    if not make and address.get_backend_name() == "sqlite" and address.database and not Path(address.database).exists():
+        raise StoreError(f"there is no store at {address.database}; history add and serve make one")
     _refuse_password(evidence)
     try:
         engine = _engine(address)
