@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _WORDS = ("id", "fingerprint", "reason", "owner", "link", "expires")
 _MAY_BE_EMPTY = frozenset({"link"})
 _PRINT = re.compile(r"[0-9a-f]{16}")
-_HEAD = "# Failures that are known: obs-conformance run --baseline; the README explains the fields.\n"
+_HEAD = "# Failures that are known: obs-conformance run --baseline; docs/ci.md explains the fields.\n"
 
 
 def read_baseline(path: Path) -> tuple[Entry, ...]:

@@ -200,4 +200,4 @@ def conclude(
 
 
 def _some(clauses: Sequence[str]) -> str:
-    return ", ".join(clauses[:_NAMED]) + (" ..." if len(clauses) > _NAMED else "")
+    return ", ".join(clauses[:_NAMED]) + (" and more" if len(clauses) > _NAMED else "")

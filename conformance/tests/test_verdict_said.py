@@ -134,7 +134,7 @@ MANY = [requirement(f"C-{number}") for number in range(1, 12)]
             {},
             "inconclusive",
             "Inconclusive: 1 of 11 MUST clauses exercised, none failed; "
-            "not exercised: C-1, C-2, C-3, C-4, C-5, C-6, C-7, C-8 ....",
+            "not exercised: C-1, C-2, C-3, C-4, C-5, C-6, C-7, C-8 and more.",
         ),
         (
             MANY[:9],
