@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import multiprocessing
 import os
 import signal
@@ -225,5 +226,7 @@ class DaskCluster:
             self._executor.shutdown(wait=False)
             self._client.close()
         else:
+            for name in ("distributed", "distributed.client"):  # these would print how leaving fails, frame by frame
+                logging.getLogger(name).setLevel(logging.CRITICAL)
             with contextlib.suppress(Exception):  # nobody is there to take leave of
                 self._client.close(timeout=_LEAVES_S)

@@ -361,7 +361,7 @@ def test_no_secret_is_in_results_logs_output_or_pieces(canary, command, tmp_path
 
 @contextlib.contextmanager
 def dask(folder, environment):
-    """A scheduler and two workers as one starts them by hand; yields the address and the workers."""
+    """A scheduler and two workers as one starts them by hand; yields the address and the three processes."""
     file = folder / "scheduler.json"
     scheduler = [
         "scheduler",
@@ -411,7 +411,7 @@ def dask(folder, environment):
         for number, process in enumerate(workers, start=1):
             log = folder / f"dask-{number}.log"
             until(lambda log=log: "Registered to" in log.read_text(), process)
-        yield json.loads(file.read_text())["address"], workers
+        yield json.loads(file.read_text())["address"], (first, *workers)
 
 
 def test_a_dask_cluster_plays_a_fleet_and_repeats_what_a_killed_worker_had(canary, account, tmp_path):
@@ -420,7 +420,7 @@ def test_a_dask_cluster_plays_a_fleet_and_repeats_what_a_killed_worker_had(canar
     without = {name: value for name, value in environment.items() if not name.startswith("CANARY")}
     (tmp_path / "cluster").mkdir()
     out = tmp_path / "out"
-    with dask(tmp_path / "cluster", environment) as (address, workers):
+    with dask(tmp_path / "cluster", environment) as (address, (_, worker, _)):
         process = subprocess.Popen(
             [BIN / "obs-conformance", "fleet", path, "--dask", address, "--out", out],
             stdout=subprocess.PIPE,
@@ -430,7 +430,7 @@ def test_a_dask_cluster_plays_a_fleet_and_repeats_what_a_killed_worker_had(canar
         )
         while process.poll() is None and len(list(out.glob("a/pieces/*/*/journal.jsonl"))) < 4:
             time.sleep(0.01)
-        workers[0].kill()
+        worker.kill()
         said, complained = process.communicate(timeout=60)
     assert process.returncode == 3, complained
     ids, _ = rungs(out / "a")
@@ -440,6 +440,28 @@ def test_a_dask_cluster_plays_a_fleet_and_repeats_what_a_killed_worker_had(canar
     assert secret.encode() not in everything_written(out)
     assert secret not in said + complained + logs
     assert account.buckets() == before
+
+
+def test_a_dask_scheduler_that_goes_away_is_inconclusive(canary, tmp_path):
+    path, environment, secret = canary
+    (tmp_path / "cluster").mkdir()
+    out = tmp_path / "out"
+    with dask(tmp_path / "cluster", environment) as (address, (scheduler, *_)):
+        process = subprocess.Popen(
+            [BIN / "obs-conformance", "fleet", path, "--dask", address, "--out", out],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        while process.poll() is None and not list(out.glob("a/pieces/*/*/journal.jsonl")):
+            time.sleep(0.01)
+        scheduler.kill()
+        said, complained = process.communicate(timeout=60)
+    assert process.returncode == 3, complained
+    assert re.search(r"^a +inconclusive .*: the cluster went away$", said, re.MULTILINE)
+    assert "Traceback" not in complained, complained
+    assert secret not in said + complained
 
 
 def test_ctrl_c_ends_with_130_and_nothing_left(servers, account, tmp_path):

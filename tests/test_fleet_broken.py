@@ -74,7 +74,7 @@ class Here:
         future = Future()
         try:
             future.set_result(self.do(piece))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as an engine does
             future.set_exception(error)
         return future
 
@@ -157,7 +157,7 @@ def test_what_was_found_before_the_shared_database_went_away_counts(servers, tmp
 
 def test_nothing_found_before_the_database_went_away_is_inconclusive(servers, tmp_path, monkeypatch):
     class Gone(InMemoryExampleDatabase):
-        def fetch(self, key):
+        def fetch(self, _):
             raise ConnectionError("nobody answers")
 
     monkeypatch.setattr(fleet_worker, "open_database", lambda _: Gone())
