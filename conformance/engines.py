@@ -15,17 +15,36 @@ import signal
 import threading
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, Protocol
 
 from conformance.vocabulary import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
 _ENDS_S = 5.0
 _LEAVES_S = 1.0
+
+
+@contextlib.contextmanager
+def interrupts_held() -> Iterator[Callable[[], None]]:
+    """Ctrl-C waits until it is let go: what is started meanwhile is started whole, and inherits that it waits.
+
+    It is for whoever hands out the work; a worker that it met while it starts would end in a traceback.
+    """
+
+    def let_go() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+    resource_tracker.ensure_running()  # which lets go of SIGINT once it runs, where the forkserver starts it
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield let_go
+    finally:
+        let_go()
 
 
 class WorkerLostError(Exception):

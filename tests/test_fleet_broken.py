@@ -2,16 +2,21 @@
 
 import contextlib
 import json
+import os
 import resource
+import signal
 import subprocess
+import threading
+import time
 from concurrent.futures import Future
 
 import pytest
 from buckets import Account
-from commands import BIN, reference_server
+from commands import BIN, heed_sigint, reference_server
 from hypothesis.database import InMemoryExampleDatabase
+from middlebox import Middlebox
 
-from conformance import fleet_worker
+from conformance import cli, fleet_command, fleet_worker
 from conformance.fleet import Run, Standing, pieces_of
 from conformance.fleet_file import load_fleet
 from conformance.fleet_worker import Outcome, Piece, carry_out
@@ -253,3 +258,100 @@ def test_when_the_engine_goes_away_what_is_open_is_inconclusive_and_what_is_done
     assert standing.says == "shard 1/2 does not conform; cases-2: the cluster went away"
     assert run.left == [engine.journal]
     account.send("DELETE", "obsc-00000000ad")
+
+
+# ---- Ctrl-C, and other ends -----------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def a_fleet(path, out):
+    """The command as a terminal has it: Ctrl-C reaches all of its processes."""
+    process = subprocess.Popen(
+        [BIN / "obs-conformance", "fleet", path, "--workers", "1", "--out", out],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_sigint,
+        start_new_session=True,
+    )
+    try:
+        yield process, lambda: os.killpg(process.pid, signal.SIGINT)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def until(there, process):
+    while not there():
+        assert process.poll() is None
+        time.sleep(0.005)
+
+
+def test_ctrl_c_while_the_workers_start_ends_with_130(servers, account, tmp_path):
+    before, out = account.buckets(), tmp_path / "out"
+    with a_fleet(fleet_file(tmp_path, servers[0], ""), out) as (process, ctrl_c):
+        until(out.exists, process)
+        ctrl_c()
+        said, complained = process.communicate(timeout=60)
+    assert (process.returncode, complained) == (130, "")
+    assert "a  interrupted" in said
+    assert account.buckets() == before
+
+
+def test_ctrl_c_right_after_the_first_line_ends_with_130(servers, account, tmp_path):
+    before = account.buckets()
+    with a_fleet(fleet_file(tmp_path, servers[0], ""), tmp_path / "out") as (process, ctrl_c):
+        process.stdout.readline()
+        ctrl_c()
+        said, complained = process.communicate(timeout=60)
+    assert (process.returncode, complained) == (130, "")
+    assert "a  interrupted" in said
+    assert account.buckets() == before
+
+
+def test_a_second_ctrl_c_names_the_journals_of_what_is_still_there(servers, account, command, tmp_path):
+    """The endpoint is silent about removals while they are swept."""
+    before, out = account.buckets(), tmp_path / "out"
+    stopped, over = threading.Event(), threading.Event()
+
+    def silent(seen, _):
+        if not stopped.is_set() or over.is_set() or seen.method != "DELETE":
+            return None
+        over.wait()
+        return b""
+
+    upstream = int(account.target.endpoint.rpartition(":")[2])
+    with Middlebox(upstream, instead=silent).running() as port:
+        target = tmp_path / "target.toml"
+        target.touch(mode=0o600)
+        target.write_text(servers[0].read_text().replace(f":{upstream}", f":{port}"))
+        with a_fleet(fleet_file(tmp_path, target, ""), out) as (process, ctrl_c):
+            until(lambda: list(out.glob("a/pieces/*/*/progress.json")), process)
+            stopped.set()
+            ctrl_c()
+            (journal,) = out.glob("a/pieces/*/*/journal.jsonl")
+            until(lambda: journal.read_text("utf-8").count('"endpoint"') > 1, process)  # sweeping has opened it again
+            ctrl_c()
+            over.set()
+            said, complained = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "a  interrupted" in said
+        assert complained == f"left behind on a target: obs-conformance sweep {journal} removes it\n"
+        assert command("sweep", journal, "--target", target).returncode == 0
+    assert account.buckets() == before
+
+
+def test_a_reader_that_goes_away_has_everything_stopped_and_swept(servers, account, tmp_path, monkeypatch):
+    before, out = account.buckets(), tmp_path / "out"
+
+    def tick(*_):
+        if list(out.glob("a/pieces/*/*/progress.json")):
+            raise BrokenPipeError
+
+    monkeypatch.setattr(fleet_command.Board, "tick", tick)
+    words = ["fleet", str(fleet_file(tmp_path, servers[0], "")), "--workers", "1", "--out", str(out)]
+    options = cli._parser().parse_args(words)
+    with pytest.raises(BrokenPipeError):
+        options.command(options)
+    assert account.buckets() == before
