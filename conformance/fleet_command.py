@@ -56,7 +56,8 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def run_fleet(options: argparse.Namespace) -> int:
     """Run a fleet; the worst exit code of its endpoints."""
     from conformance.engines import interrupts_held
-    from conformance.fleet_file import load_fleet
+    from conformance.fleet_file import Unasked, load_fleet
+    from conformance.fleet_worker import WRITTEN, check
     from conformance.shared_options import out_folder
     from conformance.world import World
 
@@ -71,9 +72,11 @@ def run_fleet(options: argparse.Namespace) -> int:
         for member in fleet.members:
             member.open()
         fleet.open_database()
+    for member in fleet.members:
+        check(fleet.file, member, member.schedule, member.open(Unasked()))
     with interrupts_held() as let_go:
         out = out_folder(options.out)
-        if any((out / member.name / "pieces").exists() for member in fleet.members):
+        if any((out / member.name / written).exists() for member in fleet.members for written in WRITTEN):
             raise UsageError(f"--out {out}: holds the run of a fleet already; choose another folder")
         seed = World.from_seed(options.seed).seed
         with closing(_engine(options)) as engine:

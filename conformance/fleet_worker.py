@@ -26,7 +26,7 @@ from conformance.campaign import Campaign, Plan, make_plan
 from conformance.casefile import load_library
 from conformance.example_database import open_database
 from conformance.exploring import drawn, sources_of
-from conformance.fleet_file import load_fleet
+from conformance.fleet_file import address_of, load_fleet
 from conformance.journal import Journal
 from conformance.polite import PoliteTransport, shared_turn
 from conformance.progress import Progress
@@ -49,7 +49,11 @@ if TYPE_CHECKING:
 ATTEMPT = "attempt-"
 PROGRESS = "progress.json"
 _TOLD_S = 0.25
+_PIECES = "pieces"
+_RESULTS = "results.jsonl"
 _FINDINGS = "findings"
+WRITTEN = (_PIECES, _RESULTS, _FINDINGS)
+"""What a run leaves in the folder of an endpoint, and another run would take for its own."""
 _JOURNAL = "journal.jsonl"
 _SHARED = ".shared"
 """What endpoints share, in the folder of the run; no endpoint has such a name."""
@@ -119,7 +123,7 @@ class _Attempt:
 
 def carry_out(piece: Piece) -> Outcome:
     """Do one piece; what is wrong with the set-up, or breaks it off, is an outcome and not an exception."""
-    own = Path(piece.folder) / "pieces" / piece.name
+    own = Path(piece.folder) / _PIECES / piece.name
     secrets: tuple[str, ...] = ()
     here: _Attempt | None = None
     try:
@@ -129,13 +133,16 @@ def carry_out(piece: Piece) -> Outcome:
             return _conclude(piece, _schedule(piece, fleet, member))
         target = member.open()
         secrets = target.secrets()
+        schedule = _schedule(piece, fleet, member)
+        if piece.kind in _KINDS:
+            check(fleet.file, member, schedule, target)
         own.mkdir(parents=True, exist_ok=True)
         for journal_file in _journals(piece):
             _sweep(journal_file, target, piece)
         if piece.kind == "sweep":
             return Outcome(0, "swept", left=still_held(piece))
         attempt = Path(tempfile.mkdtemp(prefix=ATTEMPT, dir=own))
-        here = _Attempt(piece, member, target, fleet, _schedule(piece, fleet, member), attempt)
+        here = _Attempt(piece, member, target, fleet, schedule, attempt)
         return _KINDS[piece.kind](here)
     except (UsageError, TargetError, CaseError) as error:
         code, says = 2, str(error)
@@ -147,6 +154,31 @@ def carry_out(piece: Piece) -> Outcome:
         with contextlib.suppress(Exception):  # what is not removed is told of below
             _sweep(here.folder / _JOURNAL, here.target, piece)
     return Outcome(code, Redactor(secrets).text(says), left=still_held(piece))
+
+
+def check(file: Path, member: Member, schedule: Schedule, target: Target) -> None:
+    """Whether an endpoint's profile, cases and sources of exploration are there.
+
+    :raises UsageError: one is not; names file, field and remedy.
+    """
+    library = _library()
+    if target.profile not in library.profiles:
+        there = ", ".join(library.profiles)
+        says = f"endpoint {member.name}: profile: {target.profile!r} is not there; there are: {there}"
+        raise UsageError(f"{file}: {says}")
+    where = f"{file}: schedules.{schedule.name}"
+    if schedule.cases and not _any_case(target.profile, schedule.select):
+        raise UsageError(f"{where}.select: no case matches; see obs-conformance list")
+    if schedule.explore_only:
+        try:
+            sources_of(library, target, list(schedule.explore_only))
+        except CaseError as error:
+            raise UsageError(f"{where}.explore_only: {str(error).removeprefix('--only ')}") from error
+
+
+@functools.cache
+def _any_case(profile: str, select: tuple[str, ...]) -> bool:
+    return bool(make_plan(_library(), profile, select).cases)
 
 
 @functools.lru_cache(maxsize=4)
@@ -174,7 +206,7 @@ def _holds(journal: Journal) -> bool:
 
 def _journals(piece: Piece) -> list[Path]:
     """The journals of all attempts at a piece."""
-    return sorted((Path(piece.folder) / "pieces" / piece.name).glob(f"{ATTEMPT}*/{_JOURNAL}"))
+    return sorted((Path(piece.folder) / _PIECES / piece.name).glob(f"{ATTEMPT}*/{_JOURNAL}"))
 
 
 def _sweep(journal_file: Path, target: Target, piece: Piece) -> None:
@@ -213,7 +245,7 @@ def _campaign(here: _Attempt, plan: Plan) -> Iterator[tuple[Campaign, Journal, T
     piece, target, attempt = here.piece, here.target, here.folder
     spacing, shared = here.member.limits.wrong_signature_s, Path(piece.folder).parent / _SHARED
     shared.mkdir(exist_ok=True)
-    turn = shared / f"wrong-signatures-{digest_of(target.endpoint)}"
+    turn = shared / f"wrong-signatures-{digest_of(address_of(target.endpoint))}"
     # All shards have one seed, and many pieces begin at once; an attempt's folder is its own.
     world = World.from_seed(piece.seed, apart=str(attempt))
     journal = Journal(attempt / _JOURNAL, target.endpoint)
@@ -263,16 +295,8 @@ _CONCLUDED = {0: "conforms", 1: "does not conform", 3: "is inconclusive"}
 def _cases(here: _Attempt) -> Outcome:
     piece, member, target, attempt = here.piece, here.member, here.target, here.folder
     schedule, library = here.schedule, _library()
-    try:
-        whole = make_plan(library, target.profile, schedule.select)
-    except KeyError as error:
-        there = ", ".join(library.profiles)
-        says = f"endpoint {member.name}: profile: {target.profile!r} is not there; there are: {there}"
-        raise UsageError(f"{piece.fleet}: {says}") from error
-    if not whole.cases:
-        raise UsageError(f"{piece.fleet}: schedules.{schedule.name}.select: no case matches; see obs-conformance list")
     shard = (piece.number, piece.of)
-    plan = parts.part_of(whole, shard)
+    plan = parts.part_of(make_plan(library, target.profile, schedule.select), shard)
     options = argparse.Namespace(strict=schedule.strict, jobs=piece.jobs or None, shard=shard, annotations=None)
     with _campaign(here, plan) as (campaign, journal, transport):
         told = _Told(member.name, len(plan.cases), attempt)
@@ -288,7 +312,7 @@ def _cases(here: _Attempt) -> Outcome:
             )
         finally:
             told.end()
-    says = f"shard {piece.number}/{piece.of} {_CONCLUDED.get(code, 'was interrupted')}: {attempt / 'results.jsonl'}"
+    says = f"shard {piece.number}/{piece.of} {_CONCLUDED.get(code, 'was interrupted')}: {attempt / _RESULTS}"
     return Outcome(code, says, str(attempt), left=still_held(piece))
 
 
@@ -360,9 +384,9 @@ def _conclude(piece: Piece, schedule: Schedule) -> Outcome:
     """Put the shards of an endpoint together, write its report, and keep one case for each cause."""
     folder, code, says = Path(piece.folder), 0, ""
     if piece.parts:
-        merged = parts.merge([Path(part) / "results.jsonl" for part in piece.parts])
-        says, code = parts.write(merged, folder / "results.jsonl", strict=schedule.strict)
-        render(folder / "results.jsonl", folder, argparse.Namespace(previous=None, page=[]))
+        merged = parts.merge([Path(part) / _RESULTS for part in piece.parts])
+        says, code = parts.write(merged, folder / _RESULTS, strict=schedule.strict)
+        render(folder / _RESULTS, folder, argparse.Namespace(previous=None, page=[]))
     found = shortest(piece.findings)
     if found:
         (folder / _FINDINGS).mkdir(exist_ok=True)

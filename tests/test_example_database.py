@@ -76,7 +76,9 @@ def test_a_redis_that_cannot_be_used_is_said_in_a_line_without_its_password(redi
     for place, says in (
         (url(redis, 0, "canary-wrong"), f"no Redis can be used at 127.0.0.1:{redis}: invalid username-password pair"),
         (url(free_port(), 0), "no Redis can be used at 127.0.0.1:"),
-        (url("none", 0), "no Redis can be used at 127.0.0.1:none: "),
+        (url("none", 0), "is no URL; write redis://HOST:PORT/NUMBER"),
+        (url(redis, 0, "canary/half"), "has an @ behind the host"),
+        (url(redis, 0, "canary[half"), "is no URL; write redis://HOST:PORT/NUMBER"),
         (f"http://:{PASSWORD}@host/0", "'host/0' is no folder and no redis://"),
     ):
         done = command(*WRONG, "--database", "env:EXAMPLES", env={**os.environ, "EXAMPLES": place})

@@ -109,6 +109,8 @@ OWNER = "[endpoints.identities.owner]\n"
         ("", "endpoints: there is none; write [[endpoints]]"),
         ("endpoint = 1\n" + ENDPOINT, "endpoint: unknown word; did you mean 'endpoints'?"),
         ('[[endpoints]]\nname = "a/b"\n', "endpoints[1].name: 'a/b' names a folder too"),
+        ('[[endpoints]]\nname = "Comparison.html"\n', "endpoints[1].name: 'Comparison.html' is a file that every run"),
+        ('[[endpoints]]\nname = ".shared"\n', "endpoints[1].name: '.shared' names a folder too"),
         ('[[endpoints]]\nname = "a"\n', "endpoint a: write either target"),
         (ENDPOINT + 'target = "x.toml"\n', "endpoint a: write either target"),
         (ENDPOINT + ENDPOINT, "endpoints[2].name: 'a' is there twice"),
@@ -140,6 +142,44 @@ def test_an_endpoint_says_what_a_target_file_says(tmp_path, monkeypatch):
     (member,) = load_fleet(fleet_file(tmp_path, ENDPOINT + words + owner)).members
     target = member.open()
     assert (target.dialect, target.kms.endpoint) == ("aws-s3", "http://127.0.0.1:2")
+
+
+EXPLORING = "cases = false\nexplore_seeds = 1\n"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "profile", "says"),
+    [
+        (EXPLORING, "nope", "fleet.toml: endpoint a: profile: 'nope' is not there; there are: "),
+        ("", "nope", "fleet.toml: endpoint a: profile: 'nope' is not there; there are: "),
+        (
+            'select = ["NO-SUCH-CASE"]',
+            None,
+            "fleet.toml: schedules.s.select: no case matches; see obs-conformance list",
+        ),
+        (
+            EXPLORING + 'explore_only = ["nope"]',
+            None,
+            "fleet.toml: schedules.s.explore_only: nope: there are sequences",
+        ),
+    ],
+)
+def test_what_is_to_be_played_is_looked_for_before_anything_is(servers, command, tmp_path, schedule, profile, says):
+    named = f'profile = "{profile}"\n' if profile else ""
+    text = f'[schedules.s]\n{schedule}\n[[endpoints]]\nname = "a"\nschedule = "s"\n{named}target = "{servers[0]}"\n'
+    done = command("fleet", fleet_file(tmp_path, text), "--out", tmp_path / "out")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert says in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("there", ["pieces", "results.jsonl", "findings"])
+def test_a_folder_with_anything_of_an_earlier_run_is_refused(servers, command, tmp_path, there):
+    (tmp_path / "out" / "a" / there).mkdir(parents=True)
+    path = fleet_file(tmp_path, f'[[endpoints]]\nname = "a"\ntarget = "{servers[0]}"\n')
+    done = command("fleet", path, "--out", tmp_path / "out")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "holds the run of a fleet already; choose another folder" in done.stderr
 
 
 @pytest.mark.parametrize(
