@@ -221,9 +221,12 @@ def _sweep(journal_file: Path, target: Target, piece: Piece) -> None:
             sweep(journal, target, World.from_seed(), transport)
 
 
-def still_held(piece: Piece) -> tuple[str, ...]:
-    """Journals of attempts at a piece that hold what was not removed, or of which that cannot be told."""
-    return tuple(str(path) for path in _journals(piece) if _may_hold(path))
+def still_held(piece: Piece, clean: Path | None = None) -> tuple[str, ...]:
+    """Journals of attempts at a piece that hold what was not removed, or of which that cannot be told.
+
+    ``clean`` is an attempt that is known to hold nothing; its journal may be long, and is not read again.
+    """
+    return tuple(str(path) for path in _journals(piece) if path.parent != clean and _may_hold(path))
 
 
 def _may_hold(path: Path) -> bool:
@@ -312,8 +315,9 @@ def _cases(here: _Attempt) -> Outcome:
             )
         finally:
             told.end()
+        clean = None if _holds(journal) else attempt
     says = f"shard {piece.number}/{piece.of} {_CONCLUDED.get(code, 'was interrupted')}: {attempt / _RESULTS}"
-    return Outcome(code, says, str(attempt), left=still_held(piece))
+    return Outcome(code, says, str(attempt), left=still_held(piece, clean))
 
 
 def _explore(here: _Attempt) -> Outcome:
@@ -329,6 +333,7 @@ def _explore(here: _Attempt) -> Outcome:
     tally = Search(piece.seed)
     plan = Plan(library.profiles[target.profile], (), ())
     name, cut = f"exploration {piece.number}/{piece.of}", ""
+    clean: Path | None = None
 
     def search(campaign: Campaign) -> Search:
         results = explore(
@@ -349,7 +354,7 @@ def _explore(here: _Attempt) -> Outcome:
         return tally
 
     try:
-        with _campaign(here, plan) as (campaign, _, _):
+        with _campaign(here, plan) as (campaign, journal, _):
             try:
                 campaign.prepare()
                 if campaign.refused is None:
@@ -358,13 +363,14 @@ def _explore(here: _Attempt) -> Outcome:
                     cut = campaign.refused[1]
             finally:
                 campaign.clean_up()
+                clean = None if _holds(journal) else attempt
     except (UsageError, TargetError, CaseError):
         raise
     except Exception as error:  # noqa: BLE001 - a shared database went away, a disk is full: what was found is kept
         cut = Redactor(target.secrets()).text(f"{type(error).__name__}: {error}")
     code = 1 if found else 0 if not cut and tally.examples > tally.unplayed else 3
     says = f"{name} broke off: {cut}" if cut else f"{name}: {tally.steps} requests, {len(found)} causes"
-    return Outcome(code, says, str(attempt), tuple(found), still_held(piece), whole=not cut)
+    return Outcome(code, says, str(attempt), tuple(found), still_held(piece, clean), whole=not cut)
 
 
 def digest_of(text: str) -> str:

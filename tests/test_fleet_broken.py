@@ -116,7 +116,8 @@ def test_a_full_disk_is_inconclusive_and_leaves_nothing(servers, account, tmp_pa
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, preexec_fn=small_files)
     assert (done.returncode, done.stderr) == (3, "")
     assert "cases-1 broke off: [Errno 27] File too large" in done.stdout
-    assert list(out.glob("a/pieces/cases-1/attempt-*/journal.jsonl"))
+    (journal,) = out.glob("a/pieces/cases-1/attempt-*/journal.jsonl")
+    assert '"create"' in journal.read_text("utf-8")
     assert account.buckets() == before
 
 
@@ -169,6 +170,20 @@ def test_nothing_found_before_the_database_went_away_is_inconclusive(servers, tm
     standing = standing_of(tmp_path, servers[0], "cases = false\nexplore_seeds = 1\nexplore_requests = 2")
     played(standing, Here())
     assert (standing.code, "broke off: ConnectionError: nobody answers" in standing.says) == (3, True)
+
+
+def test_an_exploration_of_an_endpoint_that_does_not_answer_says_why_and_names_its_journal(tmp_path, monkeypatch):
+    """Whether the bucket was created nobody knows."""
+    monkeypatch.setenv("A", "access")
+    monkeypatch.setenv("B", "secret")
+    target = tmp_path / "target.toml"
+    target.write_text('endpoint = "http://127.0.0.1:1"\n[identities.owner]\naccess_key="env:A"\nsecret_key="env:B"\n')
+    standing = standing_of(tmp_path, target, "cases = false\nexplore_seeds = 1")
+    run = played(standing, Here())
+    assert standing.code == 3
+    assert "exploration 1/1 broke off: the target could not be used" in standing.says
+    (journal,) = tmp_path.glob("a/pieces/explore-1/attempt-*/journal.jsonl")
+    assert run.left == [str(journal)]
 
 
 # ---- shards, sweeps and the engine ----------------------------------------------------------------------------------
