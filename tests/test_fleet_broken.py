@@ -151,6 +151,7 @@ def test_what_was_found_before_the_shared_database_went_away_counts(servers, tmp
             return super().fetch(key)
 
     monkeypatch.setattr(fleet_worker, "open_database", lambda _: Leaving())
+    monkeypatch.setattr("conformance.fleet.EXPLORE_RATE", 5000.0)
     schedule = 'cases = false\nexplore_seeds = 1\nexplore_s = 600\nexplore_only = ["sequences"]'
     standing = standing_of(tmp_path, servers[1], schedule)
     run = played(standing, Here())
