@@ -366,7 +366,10 @@ def test_a_reader_that_goes_away_has_everything_stopped_and_swept(servers, accou
             raise BrokenPipeError
 
     monkeypatch.setattr(fleet_command.Board, "tick", tick)
-    words = ["fleet", str(fleet_file(tmp_path, servers[0], "")), "--workers", "1", "--out", str(out)]
+    path = fleet_file(tmp_path, servers[0], "")
+    with path.open("a") as file:  # so slowly that nothing ends of itself while an engine is closed
+        file.write("[endpoints.limits]\nrequests_per_second = 50\n")
+    words = ["fleet", str(path), "--workers", "1", "--out", str(out)]
     options = cli._parser().parse_args(words)
     with pytest.raises(BrokenPipeError):
         options.command(options)
