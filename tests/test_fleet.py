@@ -504,6 +504,41 @@ def test_a_dask_scheduler_that_goes_away_is_inconclusive(canary, tmp_path):
     assert secret not in said + complained
 
 
+def cleaned_up(journal):
+    """Whether a piece is over: cases have a footer by then, an exploration has removed its first bucket."""
+    results = journal.with_name("results.jsonl")
+    if "cases-" in journal.parent.parent.name:
+        return results.exists() and '"kind": "footer"' in results.read_text("utf-8")
+    bucket = re.search(r'"create": "bucket", "bucket": "([^"]+)"', journal.read_text("utf-8"))
+    return bucket is not None and f'"removed": "bucket", "bucket": "{bucket[1]}"' in journal.read_text("utf-8")
+
+
+def test_ctrl_c_takes_back_what_a_cluster_has_not_begun_and_lets_the_rest_clean_up(canary, account, tmp_path):
+    path, environment, _ = canary
+    before, out = account.buckets(), tmp_path / "out"
+    (tmp_path / "cluster").mkdir()
+    with dask(tmp_path / "cluster", environment) as (address, _):
+        process = subprocess.Popen(
+            [BIN / "obs-conformance", "fleet", path, "--dask", address, "--out", out],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            preexec_fn=heed_sigint,
+        )
+        while process.poll() is None and len(list(out.glob("a/pieces/*/*/journal.jsonl"))) < 4:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        said, complained = process.communicate(timeout=60)
+        until = time.monotonic() + 60
+        journals = list(out.glob("a/pieces/*/*/journal.jsonl"))
+        while time.monotonic() < until and not all(map(cleaned_up, journals)):
+            time.sleep(0.05)
+    assert (process.returncode, "Traceback" in complained) == (130, False), complained
+    assert re.search(r"^a +interrupted", said, re.MULTILINE)
+    assert account.buckets() == before
+
+
 def test_ctrl_c_ends_with_130_and_nothing_left(servers, account, tmp_path):
     before = account.buckets()
     path = fleet_file(tmp_path, f'[[endpoints]]\nname = "a"\ntarget = "{servers[0]}"\n')

@@ -173,14 +173,15 @@ def test_nothing_found_before_the_database_went_away_is_inconclusive(servers, tm
     assert (standing.code, "broke off: ConnectionError: nobody answers" in standing.says) == (3, True)
 
 
-def test_an_exploration_of_an_endpoint_that_does_not_answer_says_why_and_names_its_journal(tmp_path, monkeypatch):
-    """Whether the bucket was created nobody knows."""
-    monkeypatch.setenv("A", "access")
-    monkeypatch.setenv("B", "secret")
-    target = tmp_path / "target.toml"
-    target.write_text('endpoint = "http://127.0.0.1:1"\n[identities.owner]\naccess_key="env:A"\nsecret_key="env:B"\n')
-    standing = standing_of(tmp_path, target, "cases = false\nexplore_seeds = 1")
-    run = played(standing, Here())
+def test_an_exploration_of_an_endpoint_that_does_not_answer_says_why_and_names_its_journal(servers, account, tmp_path):
+    """It closes every connection once it has read a request: whether a bucket was created nobody knows."""
+    upstream = int(account.target.endpoint.rpartition(":")[2])
+    with Middlebox(upstream, instead=lambda *_: b"").running() as port:
+        target = tmp_path / "target.toml"
+        target.touch(mode=0o600)
+        target.write_text(servers[0].read_text().replace(f":{upstream}", f":{port}"))
+        standing = standing_of(tmp_path, target, "cases = false\nexplore_seeds = 1")
+        run = played(standing, Here())
     assert standing.code == 3
     assert "exploration 1/1 broke off: the target could not be used" in standing.says
     (journal,) = tmp_path.glob("a/pieces/explore-1/attempt-*/journal.jsonl")
