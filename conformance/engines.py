@@ -8,22 +8,43 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import multiprocessing
 import os
 import signal
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, Protocol
 
 from conformance.vocabulary import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
 _ENDS_S = 5.0
+_LEAVES_S = 1.0
+
+
+@contextlib.contextmanager
+def interrupts_held() -> Iterator[Callable[[], None]]:
+    """Ctrl-C waits until it is let go: what is started meanwhile is started whole, and inherits that it waits.
+
+    It is for whoever hands out the work; a worker that it met while it starts would end in a traceback.
+    """
+
+    def let_go() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+    resource_tracker.ensure_running()  # which lets go of SIGINT once it runs, where the forkserver starts it
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield let_go
+    finally:
+        let_go()
 
 
 class WorkerLostError(Exception):
@@ -37,11 +58,16 @@ class Engine(Protocol):
     """How many functions it carries out at once; more than so many are not handed to it."""
     lost: tuple[type[BaseException], ...]
     """What a future raises when its worker went away."""
+    gone: tuple[type[BaseException], ...]
+    """What a future raises when the whole engine went away; it may also be cancelled then."""
     local: bool
     """Whether workers share this process's environment."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:  # noqa: ANN401 - any function
         """Hand a function of a module over; it may be carried out more than once when workers are lost."""
+
+    def there(self) -> bool:
+        """Whether what was handed over can still be answered."""
 
     def stop(self) -> None:
         """Carry out nothing further, at once."""
@@ -67,6 +93,7 @@ class LocalProcesses:
     """
 
     lost: tuple[type[BaseException], ...] = (WorkerLostError,)
+    gone: tuple[type[BaseException], ...] = ()
     local = True
 
     def __init__(self, workers: int, at_once: int, preload: tuple[str, ...] = ()) -> None:
@@ -95,6 +122,10 @@ class LocalProcesses:
             with contextlib.suppress(OSError):  # the listener finds out, too, and says so to all who wait
                 worker.connection.send((number, function, arguments))
         return future
+
+    def there(self) -> bool:
+        """They are this process's own, and replaced."""
+        return True
 
     def stop(self) -> None:
         """Kill every process."""
@@ -177,10 +208,12 @@ class DaskCluster:
         """
         try:
             import distributed
+            from distributed.comm.core import CommClosedError
             from distributed.scheduler import KilledWorker
         except ImportError as error:
             raise UsageError("--dask: pip install 'obs-conformance[fleet]' first") from error
         self.lost: tuple[type[BaseException], ...] = (KilledWorker,)
+        self.gone: tuple[type[BaseException], ...] = (CancelledError, CommClosedError)
         client: Any = distributed.Client
         try:
             self._client: Any = client(address, timeout=10)
@@ -197,11 +230,22 @@ class DaskCluster:
         future: Future[Any] = self._executor.submit(function, *arguments)
         return future
 
+    def there(self) -> bool:
+        """Whether the scheduler is there. A client that lost it has given up its futures, even if it finds it again."""
+        return bool(self._client.status == "running")
+
     def stop(self) -> None:
         """Take back what has not begun; what has begun ends and cleans up."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        if self.there():
+            self._executor.shutdown(wait=False)
 
     def close(self) -> None:
         """Leave the cluster."""
-        self._executor.shutdown(wait=False)
-        self._client.close()
+        if self.there():
+            self._executor.shutdown(wait=False)
+            self._client.close()
+        else:
+            for name in ("distributed", "distributed.client"):  # these would print how leaving fails, frame by frame
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+            with contextlib.suppress(Exception):  # nobody is there to take leave of
+                self._client.close(timeout=_LEAVES_S)

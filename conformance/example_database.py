@@ -23,8 +23,20 @@ _PATIENCE_S = 5.0
 
 
 def fault_of(place: str) -> str:
-    """What is wrong with the spelling of a place that is not in the environment; nothing if it can be used."""
-    if "://" not in place or urlsplit(place).scheme in SCHEMES:
+    """What is wrong with the spelling of a place that is not in the environment; nothing if it can be used.
+
+    Of an URL that is not understood nothing is said: any part of it may be a password.
+    """
+    if "://" not in place:
+        return ""
+    try:
+        parts = urlsplit(place)
+        if "@" in parts.path + parts.query + parts.fragment:
+            return "has an @ behind the host; if it ends a password, write / as %2F, ? as %3F and # as %23 in that"
+        _ = parts.port
+    except ValueError:
+        return "is no URL; write redis://HOST:PORT/NUMBER, with special characters of a password as %XX"
+    if parts.scheme in SCHEMES:
         return ""
     return f"{place.partition('?')[0].rpartition('@')[2]!r} is no folder and no redis://; write one of these"
 
@@ -32,8 +44,8 @@ def fault_of(place: str) -> str:
 def open_database(place: str, environment: Mapping[str, str] = os.environ) -> ExampleDatabase:
     """The database at a place: a folder, or a Redis that answers; either may be spelt ``env:NAME``.
 
-    :raises UsageError: no such place or variable, the extra is not installed, or no Redis answers; without the URL's
-        password.
+    :raises UsageError: no such place or variable, an URL that is none, the extra is not installed, or no Redis
+        answers; without the URL's password.
     """
     place = _said(place, environment)
     fault = fault_of(place)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from conformance.fleet_file import EXPLORE_RATE
-from conformance.fleet_worker import Outcome, Piece, carry_out
+from conformance.fleet_worker import Outcome, Piece, carry_out, still_held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -108,11 +108,24 @@ class Run:
         while self._todo or self.flying:
             self._hand_out()
             finished, _ = wait(self.flying, timeout=_TICK_S, return_when=FIRST_COMPLETED)
+            if not self._engine.there() or any(self._gone(future) for future in finished):
+                self._conclude_without_engine()
+                return
             for future in finished:
                 piece = self.flying.pop(future)
                 self._busy[piece.endpoint] -= 1
-                self._take(piece, future)
+                self._take(piece, self._outcome(piece, future))
             self._tick(None)
+
+    def under_way(self) -> list[Piece]:
+        """Pieces that were handed out, be it to a worker that was lost, and are not done: they may hold something."""
+        begun = [
+            piece
+            for standing in self.standings.values()
+            for piece in standing.pieces
+            if standing.tries[piece.kind, piece.name] and piece.name not in standing.done
+        ]
+        return begun + [piece for piece in (*self._todo, *self.flying.values()) if piece.kind == "sweep"]
 
     def _hand_out(self) -> None:
         """Fill the engine, and no more than that: what waits here can still be taken back."""
@@ -127,30 +140,47 @@ class Run:
             self.flying[self._engine.submit(carry_out, piece)] = piece
         self._todo.extendleft(reversed(waiting))
 
-    def _take(self, piece: Piece, future: Future[Outcome]) -> None:
-        standing = self.standings[piece.endpoint]
-        error = future.exception()
+    def _gone(self, future: Future[Outcome]) -> bool:
+        return future.cancelled() or isinstance(future.exception(), self._engine.gone)
+
+    def _conclude_without_engine(self) -> None:
+        """The engine went away with what it had: conclude here, with what is there."""
+        for piece in self.under_way():
+            self.left += still_held(piece)
+        self._todo.clear()
+        self.flying.clear()
+        for standing in self.standings.values():
+            if standing.code is None:
+                for piece in standing.pieces:
+                    standing.done.setdefault(piece.name, Outcome(3, f"{piece.name}: the cluster went away"))
+                self._conclude(standing)
+        while self._todo:
+            piece = self._todo.popleft()
+            self._take(piece, carry_out(piece))
+
+    def _outcome(self, piece: Piece, future: Future[Outcome]) -> Outcome | None:
+        """What came of a piece; None if it is to be played again."""
+        standing, error = self.standings[piece.endpoint], future.exception()
+        if error is None:
+            return future.result()
+        says = str(error)
         if isinstance(error, self._engine.lost):
             standing.lost += 1
             if standing.tries[piece.kind, piece.name] < self._attempts:
                 self._todo.appendleft(piece)
-                return
-            outcome = Outcome(3, f"{piece.name} lost its worker {self._attempts} times")
-            if piece.kind in {"cases", "explore"}:
-                self._todo.appendleft(replace(piece, kind="sweep", parts=(piece.name,)))
-        elif error is not None:
-            outcome = Outcome(3, str(error))
-        else:
-            outcome = future.result()
+                return None
+            says = f"{piece.name} lost its worker {self._attempts} times"
+        if piece.kind in {"cases", "explore"}:
+            self._todo.appendleft(replace(piece, kind="sweep", parts=(piece.name,)))
+        return Outcome(3, says, left=still_held(piece) if piece.kind == "sweep" else ())
+
+    def _take(self, piece: Piece, outcome: Outcome | None) -> None:
+        if outcome is None:
+            return
+        standing = self.standings[piece.endpoint]
         self.left += outcome.left
         if piece.kind == "conclude":
-            standing.findings = len(outcome.findings)
-            beside = [one for name, one in standing.done.items() if name.startswith("explore") or not one.attempt]
-            spoilt = [one.says for one in beside if not one.attempt]
-            codes = [outcome.code, *(one.code for one in beside)]
-            found = [f"{standing.findings} causes found by exploring"] if standing.findings else []
-            says = [outcome.says, *found, *spoilt[:1]]
-            self._settle(standing, worst(codes), " ".join(filter(None, says)) or "Explored, nothing found.")
+            self._settle(standing, outcome)
         elif piece.kind != "sweep":
             standing.done[piece.name] = outcome
             if len(standing.done) == len(standing.pieces):
@@ -165,6 +195,18 @@ class Run:
         whole = attempts if all(attempts) else ()
         self._todo.appendleft(replace(first, kind="conclude", parts=whole, findings=findings))
 
-    def _settle(self, standing: Standing, code: int, says: str) -> None:
-        standing.settle(code, says)
+    def _settle(self, standing: Standing, concluded: Outcome) -> None:
+        """Say how an endpoint stands: what was put together, and beside it what could not be."""
+        cases = [standing.done[piece.name] for piece in standing.pieces if piece.kind == "cases"]
+        beside = [standing.done[piece.name] for piece in standing.pieces if piece.kind != "cases"]
+        standing.findings = len(concluded.findings)
+        says = [concluded.says]
+        if not all(one.attempt for one in cases):
+            says += [one.says for one in cases if one.attempt and one.code == 1][:1]
+            beside = cases + beside
+        if standing.findings:
+            says.append(f"{standing.findings} causes found by exploring")
+        says += [one.says for one in beside if not (one.attempt and one.whole)][:1]
+        code = worst([concluded.code, *(one.code for one in beside)])
+        standing.settle(code, "; ".join(filter(None, says)) or "Explored, nothing found.")
         self._tick(standing)

@@ -17,6 +17,7 @@ from conformance.vocabulary import UsageError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from conformance.engines import Engine
     from conformance.fleet import Run, Standing
@@ -54,7 +55,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run_fleet(options: argparse.Namespace) -> int:
     """Run a fleet; the worst exit code of its endpoints."""
-    from conformance.fleet_file import load_fleet
+    from conformance.engines import interrupts_held
+    from conformance.fleet_file import Unasked, load_fleet
+    from conformance.fleet_worker import WRITTEN, check
     from conformance.shared_options import out_folder
     from conformance.world import World
 
@@ -69,12 +72,15 @@ def run_fleet(options: argparse.Namespace) -> int:
         for member in fleet.members:
             member.open()
         fleet.open_database()
-    out = out_folder(options.out)
-    if any((out / member.name / "pieces").exists() for member in fleet.members):
-        raise UsageError(f"--out {out}: holds the run of a fleet already; choose another folder")
-    seed = World.from_seed(options.seed).seed
-    with closing(_engine(options)) as engine:
-        return _run(options, fleet, engine, out.resolve(), seed)
+    for member in fleet.members:
+        check(fleet.file, member, member.schedule, member.open(Unasked()))
+    with interrupts_held() as let_go:
+        out = out_folder(options.out)
+        if any((out / member.name / written).exists() for member in fleet.members for written in WRITTEN):
+            raise UsageError(f"--out {out}: holds the run of a fleet already; choose another folder")
+        seed = World.from_seed(options.seed).seed
+        with closing(_engine(options)) as engine:
+            return _run(options, fleet, engine, out.resolve(), seed, let_go)
 
 
 def _engine(options: argparse.Namespace) -> Engine:
@@ -85,11 +91,12 @@ def _engine(options: argparse.Namespace) -> Engine:
     return LocalProcesses(options.workers or os.cpu_count() or 1, options.at_once, ("conformance.fleet_worker",))
 
 
-def _run(options: argparse.Namespace, fleet: Fleet, engine: Engine, out: Path, seed: int) -> int:
+def _run(  # noqa: PLR0913, PLR0917 - what a run is made of
+    options: argparse.Namespace, fleet: Fleet, engine: Engine, out: Path, seed: int, let_go: Callable[[], None]
+) -> int:
     from conformance.fleet import Run, Standing, pieces_of, worst
     from conformance.fleet_worker import Piece
 
-    print(f"{fleet.name}: {len(fleet.members)} endpoints, {engine.slots} pieces at once, seed {seed}", flush=True)
     standings = []
     for member in fleet.members:
         folder = out / member.name
@@ -102,31 +109,43 @@ def _run(options: argparse.Namespace, fleet: Fleet, engine: Engine, out: Path, s
     run = Run(standings, engine, attempts=options.attempts, tick=lambda standing: board.tick(run, standing))
     interrupted = False
     try:
-        run.play()
-    except KeyboardInterrupt:
-        interrupted = True
-        engine.stop()
+        try:
+            let_go()
+            print(
+                f"{fleet.name}: {len(fleet.members)} endpoints, {engine.slots} pieces at once, seed {seed}", flush=True
+            )
+            run.play()
+        except BaseException as error:
+            _give_up(run, engine)
+            if not isinstance(error, KeyboardInterrupt):
+                raise
+            interrupted = True
         board.clear()
-        _sweep_open(run, engine)
-    board.clear()
-    _tell(run, out)
-    for journal in dict.fromkeys(run.left):
-        print(f"left behind on a target: obs-conformance sweep {journal} removes it", file=sys.stderr)
+        _tell(run, out)
+    finally:
+        for journal in dict.fromkeys(run.left):
+            print(f"left behind on a target: obs-conformance sweep {journal} removes it", file=sys.stderr)
     codes = [one.code for one in standings if one.code is not None]
     return _INTERRUPTED if interrupted else worst(codes)
 
 
-def _sweep_open(run: Run, engine: Engine) -> None:
-    """Remove what the workers that were stopped had created."""
+def _give_up(run: Run, engine: Engine) -> None:
+    """Stop the workers and remove what they had created; a second Ctrl-C leaves that to ``sweep``."""
     from dataclasses import replace
 
-    from conformance.fleet_worker import carry_out
+    from conformance.fleet_worker import carry_out, still_held
 
-    if not engine.local:
-        return  # what has begun there ends and cleans up
-    for piece in run.flying.values():
-        if piece.kind in {"cases", "explore"}:
-            run.left += carry_out(replace(piece, kind="sweep", parts=(piece.name,))).left
+    # What has begun on a cluster ends there and cleans up.
+    waiting = run.under_way() if engine.local else []
+    try:
+        engine.stop()
+        while waiting:
+            run.left += carry_out(replace(waiting[0], kind="sweep", parts=(waiting[0].name,))).left
+            del waiting[0]
+    except KeyboardInterrupt:
+        engine.stop()
+    for piece in waiting:
+        run.left += still_held(piece)
 
 
 def _word(standing: Standing) -> str:

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from conformance import example_database
 from conformance.target import WORDS, load_target, target_of
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 EXPLORE_RATE = 50.0
 """Requests a second of exploration where the endpoint has no limit of its own; as ``explore`` has it."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_WRITTEN = "comparison.html"
+"""What a run writes beside the folders of its endpoints; other such names begin with a dot."""
+_PORTS = {"http": 80, "https": 443}
 _OWN = frozenset({"name", "tags", "target", "profile", "schedule", "limits"})
 """Words of an endpoint that are the fleet's; all others are those of a target file."""
 _TARGET_WORDS = tuple(word for word in WORDS if word not in _OWN)
@@ -86,7 +89,7 @@ class Member:
     schedule: Schedule
     limits: Limits
     address: str = ""
-    """Who bears the limits: a scheme and a host, which several endpoints of a fleet may share."""
+    """Who bears the limits, as of ``address_of``; several endpoints of a fleet may share it."""
 
     def open(self, environment: Mapping[str, str] = os.environ) -> Target:
         """The endpoint with its credentials.
@@ -149,6 +152,15 @@ class Fleet:
         return replace(self, members=members)
 
 
+def address_of(endpoint: str) -> str:
+    """Who is behind the URL of an endpoint: scheme, host and port, the same however they are spelt."""
+    parts = urlsplit(endpoint)
+    host = parts.hostname or ""
+    port = parts.port or _PORTS[parts.scheme]
+    named = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{named}" + ("" if port == _PORTS[parts.scheme] else f":{port}")
+
+
 class Unasked(dict[str, str]):
     """An environment in which every variable is set, for looking at a target file without asking for its secrets."""
 
@@ -183,7 +195,7 @@ def load_fleet(path: Path) -> Fleet:
         if member.name.casefold() in members:
             raise reader.wrong(f"endpoints[{number}].name", f"{member.name!r} is there twice; names are unique")
         opened = member.open(Unasked())
-        members[member.name.casefold()] = replace(member, address=opened.endpoint.casefold())
+        members[member.name.casefold()] = replace(member, address=address_of(opened.endpoint))
     database = None if "database" not in data else reader.database(data["database"])
     name = reader.text("name", data.get("name", path.stem))
     return Fleet(name, path, reader.sharing(tuple(members.values())), database, schedules)
@@ -248,10 +260,9 @@ class _Reader:
             return place
         if "://" not in place:
             return str(self.path.parent.resolve() / place)
-        parts = urlsplit(place)
-        if parts.password:
-            raise self.wrong("database", f"holds a password; {_CREDENTIAL_REMEDY.partition(',')[0]} for the whole URL")
         fault = example_database.fault_of(place)
+        if not fault and (urlsplit(place).password or "password" in parse_qs(urlsplit(place).query)):
+            fault = f"holds a password; {_CREDENTIAL_REMEDY.partition(',')[0]} for the whole URL"
         if fault:
             raise self.wrong("database", fault)
         return place
@@ -304,6 +315,8 @@ class _Reader:
         name = self.text(f"{where}.name", data.get("name", ""))
         if not _NAME.fullmatch(name):
             raise self.wrong(f"{where}.name", f"{name!r} names a folder too; use letters, digits, dots, - and _")
+        if name.casefold() == _WRITTEN:
+            raise self.wrong(f"{where}.name", f"{name!r} is a file that every run writes; choose another name")
         where = f"endpoint {name}"
         words = {word: given for word, given in data.items() if word not in _OWN}
         if ("target" in data) == ("endpoint" in data) or ("target" in data and words):

@@ -26,14 +26,14 @@ from conformance.campaign import Campaign, Plan, make_plan
 from conformance.casefile import load_library
 from conformance.example_database import open_database
 from conformance.exploring import drawn, sources_of
-from conformance.fleet_file import load_fleet
+from conformance.fleet_file import address_of, load_fleet
 from conformance.journal import Journal
 from conformance.polite import PoliteTransport, shared_turn
 from conformance.progress import Progress
 from conformance.results import Redactor
 from conformance.running import play_run
 from conformance.shared_options import render
-from conformance.sweep import reopen, sweep
+from conformance.sweep import read_journal, reopen, sweep
 from conformance.transport import open_transport
 from conformance.vocabulary import CaseError, TargetError, UsageError
 from conformance.world import World
@@ -49,7 +49,12 @@ if TYPE_CHECKING:
 ATTEMPT = "attempt-"
 PROGRESS = "progress.json"
 _TOLD_S = 0.25
+_PIECES = "pieces"
+_RESULTS = "results.jsonl"
 _FINDINGS = "findings"
+WRITTEN = (_PIECES, _RESULTS, _FINDINGS)
+"""What a run leaves in the folder of an endpoint, and another run would take for its own."""
+_JOURNAL = "journal.jsonl"
 _SHARED = ".shared"
 """What endpoints share, in the folder of the run; no endpoint has such a name."""
 
@@ -92,19 +97,21 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a piece: an exit code as of ``run``, a sentence, and the folder of the attempt."""
+    """What came of a piece: an exit code as of ``run``, a sentence, and the folder of the attempt if it counts."""
 
     code: int
     says: str
     attempt: str = ""
     findings: tuple[Finding, ...] = ()
     left: tuple[str, ...] = ()
-    """Journals of lost attempts that hold what could not be removed."""
+    """Journals of attempts that hold what could not be removed."""
+    whole: bool = True
+    """Whether an attempt that counts was played to its end; if not, the sentence says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """A piece with what was read for it, its folder, and the journals of earlier attempts that still hold something."""
+    """A piece with what was read for it, and the folder of this attempt."""
 
     piece: Piece
     member: Member
@@ -112,13 +119,13 @@ class _Attempt:
     fleet: Fleet
     schedule: Schedule
     folder: Path
-    left: tuple[str, ...]
 
 
 def carry_out(piece: Piece) -> Outcome:
-    """Do one piece; what is wrong with the set-up is an outcome, not an exception."""
-    own = Path(piece.folder) / "pieces" / piece.name
+    """Do one piece; what is wrong with the set-up, or breaks it off, is an outcome and not an exception."""
+    own = Path(piece.folder) / _PIECES / piece.name
     secrets: tuple[str, ...] = ()
+    here: _Attempt | None = None
     try:
         fleet = _fleet(piece.fleet, Path(piece.fleet).stat().st_mtime_ns)
         member = fleet.member(piece.endpoint)
@@ -126,18 +133,52 @@ def carry_out(piece: Piece) -> Outcome:
             return _conclude(piece, _schedule(piece, fleet, member))
         target = member.open()
         secrets = target.secrets()
+        schedule = _schedule(piece, fleet, member)
+        if piece.kind in _KINDS:
+            check(fleet.file, member, schedule, target)
         own.mkdir(parents=True, exist_ok=True)
-        left = _sweep_lost(own, target, piece)
+        for journal_file in _journals(piece):
+            _sweep(journal_file, target, piece)
         if piece.kind == "sweep":
-            return Outcome(0, "swept", left=left)
+            return Outcome(0, "swept", left=still_held(piece))
         attempt = Path(tempfile.mkdtemp(prefix=ATTEMPT, dir=own))
-        return _KINDS[piece.kind](
-            _Attempt(piece, member, target, fleet, _schedule(piece, fleet, member), attempt, left)
-        )
-    except (UsageError, TargetError, CaseError, OSError) as error:
-        return Outcome(2, Redactor(secrets).text(str(error)))
+        here = _Attempt(piece, member, target, fleet, schedule, attempt)
+        return _KINDS[piece.kind](here)
+    except (UsageError, TargetError, CaseError) as error:
+        code, says = 2, str(error)
+    except OSError as error:
+        code, says = (2, str(error)) if here is None else (3, f"{piece.name} broke off: {error}")
     except Exception as error:  # noqa: BLE001 - an engine would hand it on, and log it, with every word
-        return Outcome(3, f"the suite failed: {Redactor(secrets).text(repr(error))}")
+        code, says = 3, f"the suite failed: {error!r}"
+    if here is not None:  # by now the error is gone, and with its frames whatever was still being played
+        with contextlib.suppress(Exception):  # what is not removed is told of below
+            _sweep(here.folder / _JOURNAL, here.target, piece)
+    return Outcome(code, Redactor(secrets).text(says), left=still_held(piece))
+
+
+def check(file: Path, member: Member, schedule: Schedule, target: Target) -> None:
+    """Whether an endpoint's profile, cases and sources of exploration are there.
+
+    :raises UsageError: one is not; names file, field and remedy.
+    """
+    library = _library()
+    if target.profile not in library.profiles:
+        there = ", ".join(library.profiles)
+        says = f"endpoint {member.name}: profile: {target.profile!r} is not there; there are: {there}"
+        raise UsageError(f"{file}: {says}")
+    where = f"{file}: schedules.{schedule.name}"
+    if schedule.cases and not _any_case(target.profile, schedule.select):
+        raise UsageError(f"{where}.select: no case matches; see obs-conformance list")
+    if schedule.explore_only:
+        try:
+            sources_of(library, target, list(schedule.explore_only))
+        except CaseError as error:
+            raise UsageError(f"{where}.explore_only: {str(error).removeprefix('--only ')}") from error
+
+
+@functools.cache
+def _any_case(profile: str, select: tuple[str, ...]) -> bool:
+    return bool(make_plan(_library(), profile, select).cases)
 
 
 @functools.lru_cache(maxsize=4)
@@ -163,19 +204,42 @@ def _holds(journal: Journal) -> bool:
     return next(iter(journal.standing()), None) is not None
 
 
-def _sweep_lost(own: Path, target: Target, piece: Piece) -> tuple[str, ...]:
-    """Remove what earlier attempts left, within the piece's share; the journals that still hold something."""
-    left, target = [], replace(target, jobs=piece.jobs or target.jobs)
-    for journal_file in sorted(own.glob(f"{ATTEMPT}*/journal.jsonl")):
-        if b"\n" not in journal_file.read_bytes():
-            continue  # nothing was to be created yet
-        with contextlib.closing(reopen(journal_file, target)) as journal:
-            if not _holds(journal):
-                continue
-            with contextlib.closing(open_transport(target, around=_politely(piece))) as transport:
-                cleaned = sweep(journal, target, World.from_seed(), transport)
-        left += [str(journal_file)] if cleaned.left else []
-    return tuple(left)
+def _journals(piece: Piece) -> list[Path]:
+    """The journals of all attempts at a piece."""
+    return sorted((Path(piece.folder) / _PIECES / piece.name).glob(f"{ATTEMPT}*/{_JOURNAL}"))
+
+
+def _sweep(journal_file: Path, target: Target, piece: Piece) -> None:
+    """Remove what an attempt left, within the piece's share of what the endpoint bears."""
+    if not journal_file.exists() or b"\n" not in journal_file.read_bytes():
+        return  # nothing was to be created yet
+    target = replace(target, jobs=piece.jobs or target.jobs)
+    with contextlib.closing(reopen(journal_file, target)) as journal:
+        if not _holds(journal):
+            return
+        with contextlib.closing(open_transport(target, around=_politely(piece))) as transport:
+            sweep(journal, target, World.from_seed(), transport)
+
+
+def still_held(piece: Piece, clean: Path | None = None) -> tuple[str, ...]:
+    """Journals of attempts at a piece that hold what was not removed, or of which that cannot be told.
+
+    ``clean`` is an attempt that is known to hold nothing; its journal may be long, and is not read again.
+    """
+    return tuple(str(path) for path in _journals(piece) if path.parent != clean and _may_hold(path))
+
+
+def _may_hold(path: Path) -> bool:
+    try:
+        if b"\n" not in path.read_bytes():
+            return False
+        _, entries = read_journal(path)
+    except (OSError, TargetError):
+        return True
+    standing: set[tuple[str, str, str]] = set()
+    for entry in entries:
+        (standing.add if entry.created else standing.discard)((entry.kind, entry.bucket, entry.name))
+    return bool(standing)
 
 
 @contextlib.contextmanager
@@ -184,10 +248,10 @@ def _campaign(here: _Attempt, plan: Plan) -> Iterator[tuple[Campaign, Journal, T
     piece, target, attempt = here.piece, here.target, here.folder
     spacing, shared = here.member.limits.wrong_signature_s, Path(piece.folder).parent / _SHARED
     shared.mkdir(exist_ok=True)
-    turn = shared / f"wrong-signatures-{digest_of(target.endpoint)}"
+    turn = shared / f"wrong-signatures-{digest_of(address_of(target.endpoint))}"
     # All shards have one seed, and many pieces begin at once; an attempt's folder is its own.
     world = World.from_seed(piece.seed, apart=str(attempt))
-    journal = Journal(attempt / "journal.jsonl", target.endpoint)
+    journal = Journal(attempt / _JOURNAL, target.endpoint)
     with contextlib.closing(journal), contextlib.closing(open_transport(target, around=_politely(piece))) as transport:
         yield (
             Campaign(
@@ -228,19 +292,14 @@ class _Told(Progress):
         self._log.close()
 
 
+_CONCLUDED = {0: "conforms", 1: "does not conform", 3: "is inconclusive"}
+
+
 def _cases(here: _Attempt) -> Outcome:
     piece, member, target, attempt = here.piece, here.member, here.target, here.folder
     schedule, library = here.schedule, _library()
-    try:
-        whole = make_plan(library, target.profile, schedule.select)
-    except KeyError as error:
-        there = ", ".join(library.profiles)
-        says = f"endpoint {member.name}: profile: {target.profile!r} is not there; there are: {there}"
-        raise UsageError(f"{piece.fleet}: {says}") from error
-    if not whole.cases:
-        raise UsageError(f"{piece.fleet}: schedules.{schedule.name}.select: no case matches; see obs-conformance list")
     shard = (piece.number, piece.of)
-    plan = parts.part_of(whole, shard)
+    plan = parts.part_of(make_plan(library, target.profile, schedule.select), shard)
     options = argparse.Namespace(strict=schedule.strict, jobs=piece.jobs or None, shard=shard, annotations=None)
     with _campaign(here, plan) as (campaign, journal, transport):
         told = _Told(member.name, len(plan.cases), attempt)
@@ -256,8 +315,9 @@ def _cases(here: _Attempt) -> Outcome:
             )
         finally:
             told.end()
-        standing = (str(attempt / "journal.jsonl"),) if _holds(journal) else ()
-    return Outcome(code, f"shard {piece.number}/{piece.of}", str(attempt), left=here.left + standing)
+        clean = None if _holds(journal) else attempt
+    says = f"shard {piece.number}/{piece.of} {_CONCLUDED.get(code, 'was interrupted')}: {attempt / _RESULTS}"
+    return Outcome(code, says, str(attempt), left=still_held(piece, clean))
 
 
 def _explore(here: _Attempt) -> Outcome:
@@ -272,33 +332,45 @@ def _explore(here: _Attempt) -> Outcome:
     found: list[Finding] = []
     tally = Search(piece.seed)
     plan = Plan(library.profiles[target.profile], (), ())
-    with _campaign(here, plan) as (campaign, _, _):
-        try:
-            campaign.prepare()
-            if campaign.refused is not None:
-                return Outcome(3, campaign.refused[1], str(attempt), left=here.left)
-            results = explore(
-                partial(drawn, campaign),
-                sources_of(library, target, list(schedule.explore_only)),
-                first_seed=piece.seed,
-                seconds=schedule.explore_s,
-                steps=schedule.explore_requests,
-                database=shared,
-            )
-            for result in results:
-                if isinstance(result, Search):
-                    tally = result
-                    continue
-                file = attempt / f"finding-{digest_of(result.cause)}.yaml"
-                file.write_text(
-                    case_yaml(result.case, (f"found on {member.name}, seed {piece.seed}", result.cause)), "utf-8"
-                )
-                found.append(Finding(result.cause, len(result.case.steps), str(file)))
-        finally:
-            standing = (str(attempt / "journal.jsonl"),) if campaign.clean_up().left else ()
-    code = 1 if found else 0 if tally.examples > tally.unplayed else 3
-    says = f"exploration {piece.number}/{piece.of}: {tally.steps} requests, {len(found)} causes"
-    return Outcome(code, says, str(attempt), tuple(found), here.left + standing)
+    name, cut = f"exploration {piece.number}/{piece.of}", ""
+    clean: Path | None = None
+
+    def search(campaign: Campaign) -> Search:
+        results = explore(
+            partial(drawn, campaign),
+            sources_of(library, target, list(schedule.explore_only)),
+            first_seed=piece.seed,
+            seconds=schedule.explore_s,
+            steps=schedule.explore_requests,
+            database=shared,
+        )
+        for result in results:
+            if isinstance(result, Search):
+                return result
+            file = attempt / f"finding-{digest_of(result.cause)}.yaml"
+            remarks = f"found on {member.name}, seed {piece.seed}", result.cause
+            file.write_text(case_yaml(result.case, remarks), "utf-8")
+            found.append(Finding(result.cause, len(result.case.steps), str(file)))
+        return tally
+
+    try:
+        with _campaign(here, plan) as (campaign, journal, _):
+            try:
+                campaign.prepare()
+                if campaign.refused is None:
+                    tally = search(campaign)
+                else:
+                    cut = campaign.refused[1]
+            finally:
+                campaign.clean_up()
+                clean = None if _holds(journal) else attempt
+    except (UsageError, TargetError, CaseError):
+        raise
+    except Exception as error:  # noqa: BLE001 - a shared database went away, a disk is full: what was found is kept
+        cut = Redactor(target.secrets()).text(f"{type(error).__name__}: {error}")
+    code = 1 if found else 0 if not cut and tally.examples > tally.unplayed else 3
+    says = f"{name} broke off: {cut}" if cut else f"{name}: {tally.steps} requests, {len(found)} causes"
+    return Outcome(code, says, str(attempt), tuple(found), still_held(piece, clean), whole=not cut)
 
 
 def digest_of(text: str) -> str:
@@ -318,9 +390,9 @@ def _conclude(piece: Piece, schedule: Schedule) -> Outcome:
     """Put the shards of an endpoint together, write its report, and keep one case for each cause."""
     folder, code, says = Path(piece.folder), 0, ""
     if piece.parts:
-        merged = parts.merge([Path(part) / "results.jsonl" for part in piece.parts])
-        says, code = parts.write(merged, folder / "results.jsonl", strict=schedule.strict)
-        render(folder / "results.jsonl", folder, argparse.Namespace(previous=None, page=[]))
+        merged = parts.merge([Path(part) / _RESULTS for part in piece.parts])
+        says, code = parts.write(merged, folder / _RESULTS, strict=schedule.strict)
+        render(folder / _RESULTS, folder, argparse.Namespace(previous=None, page=[]))
     found = shortest(piece.findings)
     if found:
         (folder / _FINDINGS).mkdir(exist_ok=True)

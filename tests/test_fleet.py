@@ -109,6 +109,8 @@ OWNER = "[endpoints.identities.owner]\n"
         ("", "endpoints: there is none; write [[endpoints]]"),
         ("endpoint = 1\n" + ENDPOINT, "endpoint: unknown word; did you mean 'endpoints'?"),
         ('[[endpoints]]\nname = "a/b"\n', "endpoints[1].name: 'a/b' names a folder too"),
+        ('[[endpoints]]\nname = "Comparison.html"\n', "endpoints[1].name: 'Comparison.html' is a file that every run"),
+        ('[[endpoints]]\nname = ".shared"\n', "endpoints[1].name: '.shared' names a folder too"),
         ('[[endpoints]]\nname = "a"\n', "endpoint a: write either target"),
         (ENDPOINT + 'target = "x.toml"\n', "endpoint a: write either target"),
         (ENDPOINT + ENDPOINT, "endpoints[2].name: 'a' is there twice"),
@@ -140,6 +142,44 @@ def test_an_endpoint_says_what_a_target_file_says(tmp_path, monkeypatch):
     (member,) = load_fleet(fleet_file(tmp_path, ENDPOINT + words + owner)).members
     target = member.open()
     assert (target.dialect, target.kms.endpoint) == ("aws-s3", "http://127.0.0.1:2")
+
+
+EXPLORING = "cases = false\nexplore_seeds = 1\n"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "profile", "says"),
+    [
+        (EXPLORING, "nope", "fleet.toml: endpoint a: profile: 'nope' is not there; there are: "),
+        ("", "nope", "fleet.toml: endpoint a: profile: 'nope' is not there; there are: "),
+        (
+            'select = ["NO-SUCH-CASE"]',
+            None,
+            "fleet.toml: schedules.s.select: no case matches; see obs-conformance list",
+        ),
+        (
+            EXPLORING + 'explore_only = ["nope"]',
+            None,
+            "fleet.toml: schedules.s.explore_only: nope: there are sequences",
+        ),
+    ],
+)
+def test_what_is_to_be_played_is_looked_for_before_anything_is(servers, command, tmp_path, schedule, profile, says):
+    named = f'profile = "{profile}"\n' if profile else ""
+    text = f'[schedules.s]\n{schedule}\n[[endpoints]]\nname = "a"\nschedule = "s"\n{named}target = "{servers[0]}"\n'
+    done = command("fleet", fleet_file(tmp_path, text), "--out", tmp_path / "out")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert says in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("there", ["pieces", "results.jsonl", "findings"])
+def test_a_folder_with_anything_of_an_earlier_run_is_refused(servers, command, tmp_path, there):
+    (tmp_path / "out" / "a" / there).mkdir(parents=True)
+    path = fleet_file(tmp_path, f'[[endpoints]]\nname = "a"\ntarget = "{servers[0]}"\n')
+    done = command("fleet", path, "--out", tmp_path / "out")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "holds the run of a fleet already; choose another folder" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -361,7 +401,7 @@ def test_no_secret_is_in_results_logs_output_or_pieces(canary, command, tmp_path
 
 @contextlib.contextmanager
 def dask(folder, environment):
-    """A scheduler and two workers as one starts them by hand; yields the address and the workers."""
+    """A scheduler and two workers as one starts them by hand; yields the address and the three processes."""
     file = folder / "scheduler.json"
     scheduler = [
         "scheduler",
@@ -411,7 +451,7 @@ def dask(folder, environment):
         for number, process in enumerate(workers, start=1):
             log = folder / f"dask-{number}.log"
             until(lambda log=log: "Registered to" in log.read_text(), process)
-        yield json.loads(file.read_text())["address"], workers
+        yield json.loads(file.read_text())["address"], (first, *workers)
 
 
 def test_a_dask_cluster_plays_a_fleet_and_repeats_what_a_killed_worker_had(canary, account, tmp_path):
@@ -420,7 +460,7 @@ def test_a_dask_cluster_plays_a_fleet_and_repeats_what_a_killed_worker_had(canar
     without = {name: value for name, value in environment.items() if not name.startswith("CANARY")}
     (tmp_path / "cluster").mkdir()
     out = tmp_path / "out"
-    with dask(tmp_path / "cluster", environment) as (address, workers):
+    with dask(tmp_path / "cluster", environment) as (address, (_, worker, _)):
         process = subprocess.Popen(
             [BIN / "obs-conformance", "fleet", path, "--dask", address, "--out", out],
             stdout=subprocess.PIPE,
@@ -430,7 +470,7 @@ def test_a_dask_cluster_plays_a_fleet_and_repeats_what_a_killed_worker_had(canar
         )
         while process.poll() is None and len(list(out.glob("a/pieces/*/*/journal.jsonl"))) < 4:
             time.sleep(0.01)
-        workers[0].kill()
+        worker.kill()
         said, complained = process.communicate(timeout=60)
     assert process.returncode == 3, complained
     ids, _ = rungs(out / "a")
@@ -439,6 +479,63 @@ def test_a_dask_cluster_plays_a_fleet_and_repeats_what_a_killed_worker_had(canar
     logs = "".join(log.read_text() for log in (tmp_path / "cluster").glob("*.log"))
     assert secret.encode() not in everything_written(out)
     assert secret not in said + complained + logs
+    assert account.buckets() == before
+
+
+def test_a_dask_scheduler_that_goes_away_is_inconclusive(canary, tmp_path):
+    path, environment, secret = canary
+    (tmp_path / "cluster").mkdir()
+    out = tmp_path / "out"
+    with dask(tmp_path / "cluster", environment) as (address, (scheduler, *_)):
+        process = subprocess.Popen(
+            [BIN / "obs-conformance", "fleet", path, "--dask", address, "--out", out],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        while process.poll() is None and not list(out.glob("a/pieces/*/*/journal.jsonl")):
+            time.sleep(0.01)
+        scheduler.kill()
+        said, complained = process.communicate(timeout=60)
+    assert process.returncode == 3, complained
+    assert re.search(r"^a +inconclusive .*: the cluster went away$", said, re.MULTILINE)
+    assert "Traceback" not in complained, complained
+    assert secret not in said + complained
+
+
+def cleaned_up(journal):
+    """Whether a piece is over: cases have a footer by then, an exploration has removed its first bucket."""
+    results = journal.with_name("results.jsonl")
+    if "cases-" in journal.parent.parent.name:
+        return results.exists() and '"kind": "footer"' in results.read_text("utf-8")
+    bucket = re.search(r'"create": "bucket", "bucket": "([^"]+)"', journal.read_text("utf-8"))
+    return bucket is not None and f'"removed": "bucket", "bucket": "{bucket[1]}"' in journal.read_text("utf-8")
+
+
+def test_ctrl_c_takes_back_what_a_cluster_has_not_begun_and_lets_the_rest_clean_up(canary, account, tmp_path):
+    path, environment, _ = canary
+    before, out = account.buckets(), tmp_path / "out"
+    (tmp_path / "cluster").mkdir()
+    with dask(tmp_path / "cluster", environment) as (address, _):
+        process = subprocess.Popen(
+            [BIN / "obs-conformance", "fleet", path, "--dask", address, "--out", out],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            preexec_fn=heed_sigint,
+        )
+        while process.poll() is None and len(list(out.glob("a/pieces/*/*/journal.jsonl"))) < 4:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        said, complained = process.communicate(timeout=60)
+        until = time.monotonic() + 60
+        journals = list(out.glob("a/pieces/*/*/journal.jsonl"))
+        while time.monotonic() < until and not all(map(cleaned_up, journals)):
+            time.sleep(0.05)
+    assert (process.returncode, "Traceback" in complained) == (130, False), complained
+    assert re.search(r"^a +interrupted", said, re.MULTILINE)
     assert account.buckets() == before
 
 

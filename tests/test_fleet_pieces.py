@@ -1,5 +1,6 @@
 """Pieces of a fleet beside each other: their buckets, what one endpoint bears, and what is kept when one is spoilt."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -15,7 +16,7 @@ from middlebox import Middlebox, UnderWay
 from conformance import fleet_worker
 from conformance.engines import LocalProcesses, WorkerLostError
 from conformance.fleet import Run, Standing, pieces_of
-from conformance.fleet_file import load_fleet
+from conformance.fleet_file import address_of, load_fleet
 from conformance.fleet_worker import Piece, carry_out
 from conformance.target import load_target
 
@@ -108,6 +109,46 @@ def test_endpoints_of_one_address_share_what_it_bears(tmp_path):
     assert members[0].address == members[1].address != members[2].address
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "address"),
+    [
+        ("http://OBS.Example.com", "http://obs.example.com"),
+        ("HTTP://obs.example.com:80/", "http://obs.example.com"),
+        ("https://obs.example.com:443", "https://obs.example.com"),
+        ("https://obs.example.com:80", "https://obs.example.com:80"),
+        ("http://[2001:DB8::1]:8080", "http://[2001:db8::1]:8080"),
+    ],
+)
+def test_an_address_is_the_same_however_it_is_spelt(endpoint, address):
+    assert address_of(endpoint) == address
+
+
+def test_limits_and_turns_know_an_address_alike(tmp_path, monkeypatch):
+    """Two spellings of one address: half of the connections each, and one file to take turns over."""
+    monkeypatch.setenv("A", "access")
+    monkeypatch.setenv("B", "secret")
+    turns = set()
+
+    @contextlib.contextmanager
+    def shared_turn(path, _):
+        turns.add(path)
+        yield
+
+    def forges(campaign, *_, **__):
+        with campaign._turns._gate():
+            return 0
+
+    monkeypatch.setattr(fleet_worker, "shared_turn", shared_turn)
+    monkeypatch.setattr(fleet_worker, "play_run", forges)
+    entry = '[[endpoints]]\nname = "%s"\nendpoint = "%s"\n' + OWNER + "[endpoints.limits]\nconnections = 4\n"
+    path = fleet_file(tmp_path, entry % ("a", "http://LOCALHOST:80") + entry % ("b", "http://localhost"))
+    members = load_fleet(path).members
+    assert [member.limits.connections for member in members] == [2, 2]
+    for member in members:
+        assert carry_out(Piece(str(path), member.name, str(tmp_path / member.name), "cases")).code == 0
+    assert len(turns) == 1
+
+
 def test_endpoints_of_one_address_need_a_connection_each(command, tmp_path):
     done = command("fleet", fleet_file(tmp_path, twice("connections = 1")))
     assert done.returncode == 2
@@ -156,6 +197,12 @@ def test_what_the_suite_throws_is_said_without_secrets_on_every_engine(server, t
     ("place", "says"),
     [
         ("redis://user:canary@host/0", 'database: holds a password; write "env:NAME"'),
+        ("redis://:canary/x@host/0", "database: has an @ behind the host; if it ends a password, write / as %2F"),
+        ("redis://:canary?x@host/0", "database: has an @ behind the host"),
+        ("http://:canary#x@host/0", "database: has an @ behind the host"),
+        ("redis://host/0?password=canary", 'database: holds a password; write "env:NAME"'),
+        ("redis://[::1", "database: is no URL; write redis://HOST:PORT/NUMBER"),
+        ("redis://host:canary/0", "database: is no URL"),
         ("http://host", "database: 'http://host' is no folder and no redis://; write one"),
         ("env:NOT_SET", "database: the environment variable NOT_SET is not set"),
     ],
