@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from conformance.vocabulary import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from hypothesis.database import ExampleDatabase
 
@@ -54,7 +54,7 @@ def open_database(place: str, environment: Mapping[str, str] = os.environ) -> Ex
     if "://" not in place:
         from hypothesis.database import DirectoryBasedExampleDatabase
 
-        return DirectoryBasedExampleDatabase(place)
+        return _kept(DirectoryBasedExampleDatabase(place))
     try:
         from hypothesis.extra.redis import RedisExampleDatabase
         from redis import Redis, RedisError
@@ -66,7 +66,27 @@ def open_database(place: str, environment: Mapping[str, str] = os.environ) -> Ex
         client.ping()
     except (RedisError, ValueError) as error:
         raise UsageError(f"database: no Redis can be used at {address}: {error}") from error
-    return RedisExampleDatabase(client)
+    return _kept(RedisExampleDatabase(client))
+
+
+def _kept(database: ExampleDatabase) -> ExampleDatabase:
+    """The database without deletions.
+
+    Hypothesis deletes an example that fails no more; here it may fail at the next endpoint, and at this one again.
+    """
+    from hypothesis.database import ExampleDatabase as Base
+
+    class Kept(Base):
+        def fetch(self, key: bytes) -> Iterable[bytes]:
+            return database.fetch(key)
+
+        def save(self, key: bytes, value: bytes) -> None:
+            database.save(key, value)
+
+        def delete(self, key: bytes, value: bytes) -> None:
+            """Nothing is forgotten."""
+
+    return Kept()
 
 
 def _said(place: str, environment: Mapping[str, str]) -> str:

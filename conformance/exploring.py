@@ -203,6 +203,8 @@ def run_explore(options: argparse.Namespace, campaign: Campaign, seed: int) -> i
     from conformance.explore.search import Different, Search, explore
 
     library = load_library()
+    if options.database is not None and "://" in options.database and "@" in options.database:
+        raise UsageError("--database holds a password, which others can read there; use --database env:NAME")
     database = None if options.database is None else open_database(options.database)
     folder = options.out or Path("conformance-results") / f"explore-{campaign.world.run}"
     print(f"exploring {campaign.target.name} for {options.seconds:g} s, seed {seed}", flush=True)

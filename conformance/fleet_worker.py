@@ -35,7 +35,7 @@ from conformance.running import play_run
 from conformance.shared_options import render
 from conformance.sweep import read_journal, reopen, sweep
 from conformance.transport import open_transport
-from conformance.vocabulary import CaseError, TargetError, UsageError
+from conformance.vocabulary import SWITCHED, CaseError, TargetError, UsageError
 from conformance.world import World
 
 if TYPE_CHECKING:
@@ -249,6 +249,8 @@ def _campaign(here: _Attempt, plan: Plan) -> Iterator[tuple[Campaign, Journal, T
     spacing, shared = here.member.limits.wrong_signature_s, Path(piece.folder).parent / _SHARED
     shared.mkdir(exist_ok=True)
     turn = shared / f"wrong-signatures-{digest_of(address_of(target.endpoint))}"
+    key = target.keys.get(SWITCHED), "" if target.kms is None else address_of(target.kms.endpoint)
+    switched = shared / f"switched-key-{digest_of(repr(key))}"
     # All shards have one seed, and many pieces begin at once; an attempt's folder is its own.
     world = World.from_seed(piece.seed, apart=str(attempt))
     journal = Journal(attempt / _JOURNAL, target.endpoint)
@@ -262,6 +264,7 @@ def _campaign(here: _Attempt, plan: Plan) -> Iterator[tuple[Campaign, Journal, T
                 journal,
                 transport=transport,
                 forging_gate=lambda: shared_turn(turn, spacing),
+                key_gate=lambda: shared_turn(switched, 0.0),
             ),
             journal,
             transport,

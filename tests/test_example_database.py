@@ -33,6 +33,8 @@ def requests_until_found(command, seed, place, out):
 def test_what_one_exploration_found_another_one_plays_first(kind, redis, command, tmp_path):
     full, empty = (url(redis, 0), url(redis, 1)) if kind == "redis" else (str(tmp_path / "a"), str(tmp_path / "b"))
     searched = requests_until_found(command, 1, full, tmp_path)
+    healthy = ("explore", "--only", "sequences", "--requests", "60", "--database", "env:EXAMPLES")
+    assert command(*healthy, env={**os.environ, "EXAMPLES": full}).returncode == 0  # where nothing of it is wrong
     told = {requests_until_found(command, seed, full, tmp_path) for seed in (2, 3)}
     alone = requests_until_found(command, 3, empty, tmp_path)
     assert len(told) == 1, "whatever the seed, the same examples come first"
@@ -90,6 +92,8 @@ def test_a_redis_that_cannot_be_used_is_said_in_a_line_without_its_password(redi
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
         assert f"database: {says}" in done.stderr
         assert "canary" not in done.stdout + done.stderr
+    done = command(*WRONG, "--database", url(redis, 0))
+    assert (done.returncode, "--database holds a password" in done.stderr, PASSWORD in done.stderr) == (2, True, False)
     done = command(*WRONG, "--database", "env:EXAMPLES", env={**os.environ, "EXAMPLES": ""})
     assert (done.returncode, done.stderr) == (
         2,
