@@ -231,15 +231,22 @@ def test_a_connection_ends_with_its_thread(server, monkeypatch):
     assert opened[-1].fileno() == -1
 
 
-def test_pieces_take_turns_at_the_key_whose_state_changes(server, tmp_path, command):
-    """Cases of one shard and two explorations that disable the one key there is for it, side by side."""
-    words = (
-        'explore_seeds = 2\nexplore_requests = 150\nexplore_only = ["key-states"]\nselect = ["KMS-STATE"]\nshards = 2'
-    )
-    one_endpoint(tmp_path, server, words, "[endpoints.limits]\nrequests_per_second = 2000\n")
-    out = tmp_path / "out"
-    done = command("fleet", tmp_path / "fleet.toml", "--workers", "2", "--out", out, timeout=180)
-    assert done.returncode == 3, done.stdout + done.stderr  # a selection alone is inconclusive
-    lines = [json.loads(line) for line in (out / "a" / "results.jsonl").read_text("utf-8").splitlines()]
-    assert {line["rung"] for line in lines if line["kind"] == "case"} <= {"pass", "observed"}
-    assert not (out / "a" / "findings").exists()
+def test_pieces_take_turns_at_the_key_whose_state_changes(server, tmp_path, monkeypatch):
+    """Every case of a shard or an exploration that disables the one key there is for it waits for the same turn."""
+    entered = []
+
+    def turn(path, _spacing):
+        entered.append(path)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(fleet_worker, "shared_turn", turn)
+    words = 'explore_seeds = 1\nexplore_requests = 60\nexplore_only = ["key-states"]\nselect = ["KMS-STATE-00"]'
+    _, pieces = one_endpoint(tmp_path, server, words, "[endpoints.limits]\nrequests_per_second = 2000\n")
+    counts = []
+    for piece in pieces:
+        before = len(entered)
+        assert carry_out(piece).attempt
+        counts.append(sum(path.name.startswith("switched-key-") for path in entered[before:]))
+    played, drawn = counts
+    assert (played, drawn > 0) == (9, True)
+    assert len({path for path in entered if path.name.startswith("switched-key-")}) == 1
