@@ -42,13 +42,13 @@ _REFUSED = range(400, 500)
 class Plan:
     """What a run sets out to do: the cases of a selection and the clauses of a profile.
 
-    Of a shard, ``places`` are those of its cases (from 0) in the whole plan, where no rule of thumb tells them.
+    Of a shard, ``places`` are those of its cases (from 0) in the whole plan; None where they are every n-th of it.
     """
 
     profile: Profile
     requirements: tuple[Requirement, ...]
     cases: tuple[Case, ...]
-    places: tuple[int, ...] = ()
+    places: tuple[int, ...] | None = None
 
 
 def make_plan(library: Library, profile: str, select: Sequence[str] = ()) -> Plan:

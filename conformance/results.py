@@ -163,11 +163,11 @@ class ResultsFile:
         strict: bool = False,
         doctor: Sequence[Mapping[str, str]] = (),
         shard: tuple[int, int] | None = None,
-        places: Sequence[int] = (),
+        places: Sequence[int] | None = None,
     ) -> None:
         """Write the first line; ``doctor`` is the log of the pre-flight, ``shard`` the part (from 1) of how many.
 
-        :param places: of a shard's cases (from 0) in the whole plan, if they are not simply every n-th.
+        :param places: of a shard's cases (from 0) in the whole plan, if they are not every n-th of it.
         """
         about = described(library, profile, requirements)
         head = json.dumps(
@@ -340,8 +340,8 @@ def conclusion(summary: Summary, exit_code: int) -> dict[str, Any]:
     }
 
 
-def _shard(shard: tuple[int, int], places: Sequence[int]) -> dict[str, Any]:
-    return {"part": shard[0], "of": shard[1], **({"places": list(places)} if places else {})}
+def _shard(shard: tuple[int, int], places: Sequence[int] | None) -> dict[str, Any]:
+    return {"part": shard[0], "of": shard[1], **({} if places is None else {"places": list(places)})}
 
 
 def _identity(identity: Identity) -> dict[str, Any]:

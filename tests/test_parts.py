@@ -82,6 +82,14 @@ def test_cases_that_change_a_key_are_of_one_shard_and_merge_into_their_places(ru
     assert list(merged.rungs) == list(whole.rungs)
 
 
+def test_a_shard_that_is_left_without_a_case_is_merged_too(run, command, tmp_path):
+    select = ("--select", "KMS-STATE-00", "--select", "KMS-SEQ-001")
+    shards = [run(f"shard{number}", "--shard", f"{number}/3", select=select) for number in (1, 2, 3)]
+    assert [len(shard.lines[0]["planned"]) for shard in shards] == [10, 0, 0]
+    merged = Outcome(command("merge", *(shard.out for shard in shards), "--out", tmp_path / "m"), tmp_path / "m")
+    assert len(merged.rungs) == 10
+
+
 def test_a_shard_has_the_same_cases_whenever_and_with_whatever_jobs(run):
     one = run("one", "--shard", "2/5", "--jobs", "1")
     again = run("again", "--shard", "2/5", "--jobs", "8", "--seed", "7")
