@@ -102,8 +102,6 @@ class Known:
         self._expires: date = options.expires or today + timedelta(days=VALID_DAYS)
         if self._writes and not options.owner:
             raise CaseError("--write-baseline needs --owner NAME: every known failure has somebody who looks after it")
-        if self._writes and not os.access(self._path if self._path.exists() else self._path.parent, os.W_OK):
-            raise CaseError(f"{self._path}: --write-baseline cannot write it; name a file in a folder that is there")
         self._entries = () if self._writes and not self._path.exists() else baseline_file.read_baseline(self._path)
         self._ids = frozenset(entry.id for entry in self._entries)
 
@@ -112,6 +110,14 @@ class Known:
         """The baseline of these options, or None without one."""
         asked = options.baseline is not None or options.write_baseline is not None
         return cls(options, date.today()) if asked else None  # noqa: DTZ011 - a day of the place where the gate stands
+
+    def check_place(self) -> None:
+        """Whether a baseline that is to be written can be, once the folder of the run is there.
+
+        :raises CaseError: it cannot.
+        """
+        if self._writes and not os.access(self._path if self._path.exists() else self._path.parent, os.W_OK):
+            raise CaseError(f"{self._path}: --write-baseline cannot write it; name a file in a folder that is there")
 
     def concerns(self, result: CaseResult, *, strict: bool) -> bool:
         """Whether the baseline has anything to say of a result."""

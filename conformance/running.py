@@ -159,6 +159,8 @@ def _run_once(options: argparse.Namespace) -> int:
     with chosen_target(options) as target:
         plan, resumed = _plan(library, target, options), None
         out = out_folder(options.out or (options.resume and options.resume.parent))
+        if known is not None:
+            known.check_place()
         if options.resume is not None:
             resumed = _resume(options, library, target, plan)
             plan = resumed.rest()
