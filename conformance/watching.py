@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from conformance.vocabulary import CaseError
+from conformance.vocabulary import CaseError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,23 +60,25 @@ def whenever_changed(
 ) -> int:
     """Do it now and after every change until interrupted; the last exit code.
 
-    Mistakes in the files are said and waited out.
+    Mistakes in the files are said and waited out; options that are wrong from the beginning are not.
+
+    :raises UsageError: by the first time, of an option that no change of a file can mend.
     """
     watched = changes(place, sleep)
-    code = _once(replay, say)
+    code = _once(replay, say, CaseError)
     try:
         while code != INTERRUPTED:
             say("waiting for changes; Ctrl-C ends")
             say(f"changed: {', '.join(path.name for path in next(watched))}")
-            code = _once(replay, say)
+            code = _once(replay, say, CaseError, UsageError)
     except KeyboardInterrupt:
         return code
     return code
 
 
-def _once(replay: Callable[[], int], say: Callable[[str], None]) -> int:
+def _once(replay: Callable[[], int], say: Callable[[str], None], *mistakes: type[Exception]) -> int:
     try:
         return replay()
-    except CaseError as error:
+    except mistakes as error:
         say(str(error))
         return 2

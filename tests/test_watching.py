@@ -7,7 +7,7 @@ import threading
 import pytest
 from commands import BIN, heed_sigint
 
-from conformance.vocabulary import CaseError
+from conformance.vocabulary import CaseError, UsageError
 from conformance.watching import changes, whenever_changed
 
 CASE = """\
@@ -96,3 +96,25 @@ def test_a_mistake_is_said_and_counts_as_one(tmp_path):
     said = []
     assert whenever_changed(tmp_path, broken, said.append, interrupted) == 2
     assert said[0] == "x.yaml:1: wrong"
+
+
+def test_a_wrong_option_ends_it_at_once_and_a_selection_that_a_change_made_empty_is_waited_out(tmp_path):
+    file, said = tmp_path / "one.yaml", []
+    file.write_text("a", "utf-8")
+    outcomes = iter([0, UsageError("no case matches"), 0])
+    moments = iter([lambda: file.write_text("ab", "utf-8"), str, lambda: file.write_text("abc", "utf-8"), str])
+
+    def replay():
+        outcome = next(outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def sleep(_):
+        next(moments, lambda: interrupted(0))()
+
+    assert whenever_changed(tmp_path, replay, said.append, sleep) == 0
+    assert "no case matches" in said
+    outcomes = iter([UsageError("--out: cannot be made")])
+    with pytest.raises(UsageError):
+        whenever_changed(tmp_path, replay, said.append, sleep)
