@@ -144,8 +144,9 @@ class Discovery:
 
     def _missing(self, probe: Probe) -> str:
         """Why a feature counts as absent; empty when it is accepted, or fails in another way, which cases judge."""
-        spoken, answer = self._target.spoken, None
-        withheld = (0, "", "") if spoken is None else spoken.withheld.get(probe.feature, (0, "", ""))
+        withheld = {} if self._target.spoken is None else self._target.spoken.withheld
+        status, code, reason = withheld.get(probe.feature, (0, "", ""))
+        answer = None
         for template in probe.asks:
             asked = f"{template.method} {'?' + template.query[0] if template.query else probe.called}"
             exchange = self._ask(template)
@@ -155,8 +156,8 @@ class Discovery:
             answered = f"{asked} is answered {answer.status} {code_of(answer)}".rstrip()
             if answer.status in _REFUSES or code_of(answer) in _REFUSAL:
                 return answered
-            if (answer.status, code_of(answer)) == withheld[:2]:
-                return f"{answered}: {withheld[2]}"
+            if (answer.status, code_of(answer)) == (status, code):
+                return f"{answered}: {reason}"
             if answer.status not in _OK:
                 return ""
         if probe.root and answer is not None and (found := _root(answer)) != probe.root and found:

@@ -213,7 +213,7 @@ class Board:
         counts: dict[str, Counter[str]] = {}
         totals: Counter[str] = Counter()
         for piece in run.flying.values():
-            told = _told(Path(piece.folder) / "pieces" / piece.name)
+            told = _told(piece.own)
             counts.setdefault(piece.endpoint, Counter()).update(told.get("counts", {}))
             totals[piece.endpoint] += told.get("total", 0)
         elapsed = time.monotonic() - self._begun
@@ -226,8 +226,10 @@ class Board:
 
 def _told(folder: Path) -> dict[str, Any]:
     """What the newest attempt at a piece last told."""
+    from conformance.fleet_worker import ATTEMPT, PROGRESS
+
     with suppress(OSError, ValueError):
-        attempts = sorted(folder.glob("attempt-*/progress.json"), key=lambda path: path.stat().st_mtime)
+        attempts = sorted(folder.glob(f"{ATTEMPT}*/{PROGRESS}"), key=lambda path: path.stat().st_mtime)
         if attempts:
             told: dict[str, Any] = json.loads(attempts[-1].read_text("utf-8"))
             return told

@@ -33,7 +33,7 @@ from conformance.progress import Progress
 from conformance.results import Redactor
 from conformance.running import play_run
 from conformance.shared_options import render
-from conformance.sweep import read_journal, reopen, sweep
+from conformance.sweep import holds, reopen, sweep
 from conformance.transport import open_transport
 from conformance.vocabulary import SWITCHED, CaseError, TargetError, UsageError
 from conformance.world import World
@@ -82,8 +82,13 @@ class Piece:
 
     @property
     def name(self) -> str:
-        """The piece's own folder in that of the endpoint."""
+        """What the piece's own folder is called."""
         return f"{self.kind}-{self.number}" if self.kind != "sweep" else self.parts[0]
+
+    @property
+    def own(self) -> Path:
+        """That folder, in which each attempt has one."""
+        return Path(self.folder) / _PIECES / self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,6 @@ class _Attempt:
 
 def carry_out(piece: Piece) -> Outcome:
     """Do one piece; what is wrong with the set-up, or breaks it off, is an outcome and not an exception."""
-    own = Path(piece.folder) / _PIECES / piece.name
     secrets: tuple[str, ...] = ()
     here: _Attempt | None = None
     try:
@@ -136,12 +140,12 @@ def carry_out(piece: Piece) -> Outcome:
         schedule = _schedule(piece, fleet, member)
         if piece.kind in _KINDS:
             check(fleet.file, member, schedule, target)
-        own.mkdir(parents=True, exist_ok=True)
+        piece.own.mkdir(parents=True, exist_ok=True)
         for journal_file in _journals(piece):
             _sweep(journal_file, target, piece)
         if piece.kind == "sweep":
             return Outcome(0, "swept", left=still_held(piece))
-        attempt = Path(tempfile.mkdtemp(prefix=ATTEMPT, dir=own))
+        attempt = Path(tempfile.mkdtemp(prefix=ATTEMPT, dir=piece.own))
         here = _Attempt(piece, member, target, fleet, schedule, attempt)
         return _KINDS[piece.kind](here)
     except (UsageError, TargetError, CaseError) as error:
@@ -206,13 +210,18 @@ def _holds(journal: Journal) -> bool:
 
 def _journals(piece: Piece) -> list[Path]:
     """The journals of all attempts at a piece."""
-    return sorted((Path(piece.folder) / _PIECES / piece.name).glob(f"{ATTEMPT}*/{_JOURNAL}"))
+    return sorted(piece.own.glob(f"{ATTEMPT}*/{_JOURNAL}"))
+
+
+def _begun(journal_file: Path) -> bool:
+    """Whether anything was to be created yet."""
+    return journal_file.exists() and b"\n" in journal_file.read_bytes()
 
 
 def _sweep(journal_file: Path, target: Target, piece: Piece) -> None:
     """Remove what an attempt left, within the piece's share of what the endpoint bears."""
-    if not journal_file.exists() or b"\n" not in journal_file.read_bytes():
-        return  # nothing was to be created yet
+    if not _begun(journal_file):
+        return
     target = replace(target, jobs=piece.jobs or target.jobs)
     with contextlib.closing(reopen(journal_file, target)) as journal:
         if not _holds(journal):
@@ -231,15 +240,9 @@ def still_held(piece: Piece, clean: Path | None = None) -> tuple[str, ...]:
 
 def _may_hold(path: Path) -> bool:
     try:
-        if b"\n" not in path.read_bytes():
-            return False
-        _, entries = read_journal(path)
+        return _begun(path) and holds(path)
     except (OSError, TargetError):
         return True
-    standing: set[tuple[str, str, str]] = set()
-    for entry in entries:
-        (standing.add if entry.created else standing.discard)((entry.kind, entry.bucket, entry.name))
-    return bool(standing)
 
 
 @contextlib.contextmanager

@@ -24,6 +24,17 @@ _REMEMBERED = 1024
 """A case writes its objects again soon or never: so many names back, one is not written down twice."""
 
 
+def still_standing(entries: Iterable[tuple[bool, Kind, str, str]]) -> tuple[tuple[Kind, str, str], ...]:
+    """What was created and not removed, of entries in order: (created or removed, kind, bucket, name)."""
+    standing: dict[tuple[Kind, str, str], None] = {}
+    for created, kind, bucket, name in entries:
+        if created:
+            standing[kind, bucket, name] = None
+        else:
+            standing.pop((kind, bucket, name), None)
+    return tuple(standing)
+
+
 class Journal:
     """Resources of one run, each known by (kind, bucket, object name or empty).
 
@@ -45,12 +56,7 @@ class Journal:
 
     def recall(self, entries: Iterable[tuple[bool, Kind, str, str]]) -> None:
         """Take over what an earlier run wrote: (created or removed, kind, bucket, name), in order."""
-        standing: dict[tuple[Kind, str, str], None] = {}
-        for created, kind, bucket, name in entries:
-            if created:
-                standing[kind, bucket, name] = None
-            else:
-                standing.pop((kind, bucket, name), None)
+        standing = still_standing(entries)
         with self._lock:
             for entry in standing:
                 self._note(*entry)

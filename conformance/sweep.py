@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from conformance.campaign import Campaign, Plan
 from conformance.casefile import Library
-from conformance.journal import Journal
+from conformance.journal import Journal, still_standing
 from conformance.play import Scene, assemble
 from conformance.vocabulary import Profile, RequestTemplate, TargetError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from conformance.journal import Kind
     from conformance.removal import CleanUp
     from conformance.transport import Transport
     from conformance.vocabulary import Target
@@ -89,8 +90,20 @@ def reopen(path: Path, target: Target) -> Journal:
     if endpoints != {target.endpoint}:
         raise TargetError(f"{path}: is of {', '.join(sorted(endpoints))}, and the target is {target.endpoint}")
     journal = Journal(path, target.endpoint)
-    journal.recall((entry.created, entry.kind, entry.bucket, entry.name) for entry in entries)
+    journal.recall(_in_order(entries))
     return journal
+
+
+def holds(path: Path) -> bool:
+    """Whether a run's journal names anything that may still exist.
+
+    :raises TargetError: as ``read_journal``.
+    """
+    return bool(still_standing(_in_order(read_journal(path)[1])))
+
+
+def _in_order(entries: Iterable[Entry]) -> Iterator[tuple[bool, Kind, str, str]]:
+    return ((entry.created, entry.kind, entry.bucket, entry.name) for entry in entries)
 
 
 def sweep(journal: Journal, target: Target, world: World, transport: Transport) -> CleanUp:

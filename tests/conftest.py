@@ -4,6 +4,7 @@ import contextlib
 import subprocess
 
 import pytest
+from buckets import Account
 from commands import BIN, Outcome, reference_server
 
 
@@ -30,6 +31,14 @@ def conformance(command, tmp_path):
         return outcome
 
     return run
+
+
+@pytest.fixture
+def account(servers):
+    """The owner's account at the first of a module's servers."""
+    opened = Account(servers[0])
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

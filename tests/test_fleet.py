@@ -14,7 +14,6 @@ import time
 from collections import Counter
 
 import pytest
-from buckets import Account
 from commands import BIN, ROOT, heed_sigint, reference_server
 from errands import forever, one_turn, secret_in_an_error
 from middlebox import Middlebox, UnderWay
@@ -37,13 +36,6 @@ def servers(tmp_path_factory):
     first, second = tmp_path_factory.mktemp("honest"), tmp_path_factory.mktemp("wrong")
     with reference_server(first) as (a, _), reference_server(second, "--defect", "put-answers-201") as (b, _):
         yield a, b
-
-
-@pytest.fixture
-def account(servers):
-    opened = Account(servers[0])
-    yield opened
-    opened.close()
 
 
 def fleet_file(folder, text):
@@ -454,6 +446,21 @@ def dask(folder, environment):
         yield json.loads(file.read_text())["address"], (first, *workers)
 
 
+def begun_on(address, path, out, environment, *, pieces):
+    """The command, playing on a cluster, once so many pieces have begun."""
+    process = subprocess.Popen(
+        [BIN / "obs-conformance", "fleet", path, "--dask", address, "--out", out],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=heed_sigint,
+    )
+    while process.poll() is None and len(list(out.glob("a/pieces/*/*/journal.jsonl"))) < pieces:
+        time.sleep(0.01)
+    return process
+
+
 def test_a_dask_cluster_plays_a_fleet_and_repeats_what_a_killed_worker_had(canary, account, tmp_path):
     path, environment, secret = canary
     before = account.buckets()
@@ -461,15 +468,7 @@ def test_a_dask_cluster_plays_a_fleet_and_repeats_what_a_killed_worker_had(canar
     (tmp_path / "cluster").mkdir()
     out = tmp_path / "out"
     with dask(tmp_path / "cluster", environment) as (address, (_, worker, _)):
-        process = subprocess.Popen(
-            [BIN / "obs-conformance", "fleet", path, "--dask", address, "--out", out],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=without,
-        )
-        while process.poll() is None and len(list(out.glob("a/pieces/*/*/journal.jsonl"))) < 4:
-            time.sleep(0.01)
+        process = begun_on(address, path, out, without, pieces=4)
         worker.kill()
         said, complained = process.communicate(timeout=60)
     assert process.returncode == 3, complained
@@ -487,15 +486,7 @@ def test_a_dask_scheduler_that_goes_away_is_inconclusive(canary, tmp_path):
     (tmp_path / "cluster").mkdir()
     out = tmp_path / "out"
     with dask(tmp_path / "cluster", environment) as (address, (scheduler, *_)):
-        process = subprocess.Popen(
-            [BIN / "obs-conformance", "fleet", path, "--dask", address, "--out", out],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        while process.poll() is None and not list(out.glob("a/pieces/*/*/journal.jsonl")):
-            time.sleep(0.01)
+        process = begun_on(address, path, out, environment, pieces=1)
         scheduler.kill()
         said, complained = process.communicate(timeout=60)
     assert process.returncode == 3, complained
@@ -518,16 +509,7 @@ def test_ctrl_c_takes_back_what_a_cluster_has_not_begun_and_lets_the_rest_clean_
     before, out = account.buckets(), tmp_path / "out"
     (tmp_path / "cluster").mkdir()
     with dask(tmp_path / "cluster", environment) as (address, _):
-        process = subprocess.Popen(
-            [BIN / "obs-conformance", "fleet", path, "--dask", address, "--out", out],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-            preexec_fn=heed_sigint,
-        )
-        while process.poll() is None and len(list(out.glob("a/pieces/*/*/journal.jsonl"))) < 4:
-            time.sleep(0.01)
+        process = begun_on(address, path, out, environment, pieces=4)
         process.send_signal(signal.SIGINT)
         said, complained = process.communicate(timeout=60)
         until = time.monotonic() + 60

@@ -11,7 +11,6 @@ import time
 from concurrent.futures import Future
 
 import pytest
-from buckets import Account
 from commands import BIN, heed_sigint, reference_server
 from hypothesis.database import InMemoryExampleDatabase
 from middlebox import Middlebox
@@ -33,13 +32,6 @@ def servers(tmp_path_factory):
     defect = "--defect", "copy-forgets-encryption"
     with reference_server(first) as (a, _), reference_server(second, *defect) as (b, _):
         yield a, b
-
-
-@pytest.fixture
-def account(servers):
-    opened = Account(servers[0])
-    yield opened
-    opened.close()
 
 
 def fleet_file(folder, target, schedule):
